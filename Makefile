@@ -1,0 +1,71 @@
+# gradwire: `make demo` shows the main job, `make test` proves it. Everything lives in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# pytest's own arguments, as in: make test ARGS="tests/hw -k adder"
+ARGS ?=
+
+.PHONY: help demo test test-all lint format lock clean check
+
+help:
+	@echo "make demo       set up, then run the main job from generation to place and route"
+	@echo "make test       set up, check the style, run the tests"
+	@echo "make test-all   the same with the slow proofs"
+	@echo "make lint       ruff: lint and format"
+	@echo "make format     rewrite the sources as ruff formats them"
+	@echo "make lock       pin the newest versions that pyproject.toml allows"
+	@echo "make clean      remove the virtual environment and the caches in this folder"
+
+demo: $(READY)
+	$(BIN)/gradwire demo
+
+test: lint
+	$(BIN)/pytest -n auto $(ARGS)
+
+test-all: lint
+	$(BIN)/pytest -n auto -m "" $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The stamp is newer than the lock as long as the environment holds what the lock says.
+$(READY): requirements.lock pyproject.toml
+	@$(MAKE) --no-print-directory check
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation -e .
+	@touch $@
+
+check:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "gradwire needs Python 3.11 or later, and there is no $(PYTHON):" \
+			"name one with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "gradwire needs Python 3.11 or later; $(PYTHON) is" \
+			"$$($(PYTHON) -V 2>&1): name another with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "gradwire needs Python's venv module (Debian: apt install python3-venv)"; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null 2>&1 || { \
+		echo "gradwire needs a C++ compiler for the simulator, and there is no" \
+			"$${CXX:-g++} (Debian: apt install g++)"; exit 1; }
+	@command -v perl >/dev/null 2>&1 || { \
+		echo "gradwire needs perl, in which Verilator's start script is written" \
+			"(Debian: apt install perl)"; exit 1; }
+
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --allow-unsafe --strip-extras \
+		--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--no-emit-options --annotation-style=line -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
