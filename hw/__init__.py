@@ -1,0 +1,1 @@
+"""What the machine is: Amaranth components, and the description of a design."""

@@ -1,0 +1,1 @@
+"""Floating-point arithmetic for any IEEE-style format: pipelined, one result each clock."""
