@@ -27,14 +27,14 @@ class Pipeline:
     """
 
     def __init__(self, m: Module, registered: Collection[str]) -> None:
-        vars(self).update(_m=m, _registered=registered, _rank=0, _copies={}, _first={})
+        vars(self).update(m=m, _registered=registered, _rank=0, _copies={}, _first={})
 
     def __setattr__(self, name: str, value: ValueLike) -> None:
         if name in self._copies:
             raise AttributeError(f"{name} is assigned twice")
         value = Value.cast(value)
         signal = Signal(value.shape(), name=f"s{self._rank}_{name}")
-        self._m.d.comb += signal.eq(value)
+        self.m.d.comb += signal.eq(value)
         self._copies[name] = [signal]
         self._first[name] = self._rank
 
@@ -45,7 +45,7 @@ class Pipeline:
         while first + len(copies) <= self._rank:
             rank = first + len(copies)
             copy = Signal.like(copies[-1], name=f"s{rank}_{name}", reset_less=True)
-            self._m.d.sync += copy.eq(copies[-1])
+            self.m.d.sync += copy.eq(copies[-1])
             copies.append(copy)
         return copies[self._rank - first]
 
@@ -128,6 +128,7 @@ class Operator(wiring.Component):
         return f"{kind}_{self.format.name}_{self.subnormals}_{self.stages}"
 
     def elaborate(self, platform: Any) -> Elaboratable:
+        """The steps one after the other, with their registers."""
         m = Module()
         p = Pipeline(m, self.registered)
         p.a, p.b = self.a, self.b
