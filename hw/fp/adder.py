@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Mux
 
-from hw.fp.bits import leading_zeros, shift_right_sticky
+from hw.fp.bits import leading_zeros, lost_by_shift
 from hw.fp.format import BINARY32, FloatFormat
 from hw.fp.pipeline import Operator, Pipeline
 
@@ -41,16 +41,37 @@ class Adder(Operator):
         A parameter is of the wrong kind, or out of range.
     """
 
-    STEPS = ("compare", "swap", "align", "add", "count", "normalise", "round", "pack")
-    REGISTERED: ClassVar[dict[int, tuple[str, ...]]] = {
-        2: ("align", "pack"),
-        3: ("swap", "add", "pack"),
-        4: ("swap", "add", "normalise", "pack"),
-        5: ("swap", "align", "add", "normalise", "pack"),
-        6: ("swap", "align", "add", "count", "normalise", "pack"),
-        7: ("compare", "swap", "align", "add", "count", "normalise", "pack"),
-        8: ("compare", "swap", "align", "add", "count", "normalise", "round", "pack"),
+    # Both shifters stand in two steps, the long moves first, so that a register can go between.
+    STEPS = (
+        "compare",
+        "swap",
+        "align_far",
+        "align_near",
+        "add",
+        "count",
+        "normalise_far",
+        "normalise_near",
+        "round",
+    )
+    _PLACES: ClassVar = {
+        2: ("align_near", "round"),
+        3: ("align_near", "count", "round"),
+        4: ("align_far", "add", "normalise_far", "round"),
+        5: ("swap", "align_near", "add", "normalise_far", "round"),
+        6: ("swap", "align_near", "add", "count", "normalise_near", "round"),
+        7: ("compare", "swap", "align_near", "add", "count", "normalise_near", "round"),
+        8: (
+            "compare",
+            "swap",
+            "align_far",
+            "align_near",
+            "add",
+            "count",
+            "normalise_near",
+            "round",
+        ),
     }
+    REGISTERED: ClassVar = {"flush": _PLACES, "ieee": _PLACES}
 
     def __init__(
         self, format: FloatFormat = BINARY32, *, subnormals: str = "flush", stages: int = 4
@@ -63,70 +84,100 @@ class Adder(Operator):
         for x, value in (("a", p.a), ("b", p.b)):
             fraction, exponent = value[: f.fraction_bits], value[f.fraction_bits : -1]
             setattr(p, f"{x}_normal", exponent.any())
-            setattr(p, f"{x}_infinite", exponent.all() & ~fraction.any())
+            setattr(p, f"{x}_top", exponent.all())
             setattr(p, f"{x}_nan", exponent.all() & fraction.any())
-            if self.subnormals == "flush":
-                setattr(p, f"{x}_exponent", exponent)
-            else:
-                setattr(p, f"{x}_exponent", exponent | ~exponent.any())
+            if self.subnormals == "ieee":
+                exponent = exponent | ~exponent.any()
+            setattr(p, f"{x}_exponent", exponent)
         p.subtract = p.a[-1] ^ p.b[-1]
+        p.both_zero = ~(p.a_normal | p.b_normal)
         p.both_negative = p.a[-1] & p.b[-1]
-        p.nan = p.a_nan | p.b_nan | (p.a_infinite & p.b_infinite & p.subtract)
-        p.infinite = p.a_infinite | p.b_infinite
+        p.special = p.a_top | p.b_top
+        p.nan = p.a_nan | p.b_nan | (p.a_top & p.b_top & p.subtract)
         # Both differences at once, so that the comparison only has to choose.
-        p.a_minus_b = (p.a_exponent - p.b_exponent)[: f.exponent_bits]
-        p.b_minus_a = (p.b_exponent - p.a_exponent)[: f.exponent_bits]
+        p.a_distance = (p.b_exponent - p.a_exponent)[: f.exponent_bits]
+        p.b_distance = (p.a_exponent - p.b_exponent)[: f.exponent_bits]
 
     def _swap(self, p: Pipeline) -> None:
         bits = self.format.fraction_bits
         less = p.a_less
         p.sign = Mux(less, p.b[-1], p.a[-1])
         p.exponent = Mux(less, p.b_exponent, p.a_exponent)
-        p.distance = Mux(less, p.b_minus_a, p.a_minus_b)
         p.large = Cat(Mux(less, p.b[:bits], p.a[:bits]), Mux(less, p.b_normal, p.a_normal))
-        p.small_normal = Mux(less, p.a_normal, p.b_normal)
-        small = Mux(less, p.a[:bits], p.b[:bits])
-        if self.subnormals == "flush":
-            small = Mux(p.small_normal, small, 0)
-        p.small = Cat(small, p.small_normal)
+        p.small = Cat(Mux(less, p.a[:bits], p.b[:bits]), Mux(less, p.a_normal, p.b_normal))
+        p.distance = Mux(less, p.a_distance, p.b_distance)
 
-    def _align(self, p: Pipeline) -> None:
-        p.aligned = shift_right_sticky(p.m, "align", Cat(Const(0, 2), p.small), p.distance)
+    def _align_far(self, p: Pipeline) -> None:
+        extended = Cat(Const(0, 2), p.small)
+        near, levels = _split(len(extended))
+        far, beyond = p.distance[near:levels], p.distance[levels:].any()
+        unit = 1 << near
+        p.near_distance = p.distance[:near]
+        # A flushed operand is nothing at all, neither before nor behind the last place.
+        counts = p.small[-1] if self.subnormals == "flush" else Const(1)
+        p.far_aligned = Mux(beyond | ~counts, 0, extended >> (far * unit))
+        lost = lost_by_shift(p.m, "lost_far", extended, far, unit)
+        p.far_lost = counts & Mux(beyond, p.small.any(), lost)
+
+    def _align_near(self, p: Pipeline) -> None:
+        p.aligned = p.far_aligned >> p.near_distance
+        p.lost = p.far_lost | lost_by_shift(p.m, "lost_near", p.far_aligned, p.near_distance)
 
     def _add(self, p: Pipeline) -> None:
-        large = Cat(Const(0, 3), p.large)
-        p.total = Mux(p.subtract, large - p.aligned, large + p.aligned)[: len(large) + 1]
+        large = Cat(Const(0, 2), p.large)
+        inverted = p.aligned ^ p.subtract.replicate(len(large))
+        # What alignment lost is still to be subtracted: it takes the one that would complete the
+        # complement. That one comes in through a bit below, so that one carry chain does it all.
+        total = Cat(Const(1, 1), large) + Cat(p.subtract & ~p.lost, inverted, p.subtract)
+        p.total = Cat(p.lost, total[1 : len(large) + 2])
 
     def _count(self, p: Pipeline) -> None:
-        p.zeros = leading_zeros(p.m, "zeros", p.total)
-        p.exact_zero = ~p.total.any()
+        total = p.total
+        p.zeros, some = leading_zeros(p.m, "zeros", total)
+        p.zero = ~some if self.subnormals == "ieee" else ~some | p.both_zero
+        p.overflow = total[-1] & (p.exponent == self.format.max_exponent - 1)
+        # Terms whose difference has more than one leading zero were at most one place apart, so
+        # such a result is exact, and rounding needs only to look at the first two bits.
+        two = total[3] & (total[:3].any() | total[4])
+        one = total[2] & (total[:2].any() | total[3])
+        none = total[1] & (total[0] | total[2])
+        p.up = Mux(total[-1], two, Mux(total[-2], one, none))
 
-    def _normalise(self, p: Pipeline) -> None:
-        bits = self.format.significand_bits
-        p.below = p.zeros > p.exponent
-        # Bring the leading one to the top, but no further than a subnormal number's place.
-        left = p.zeros if self.subnormals == "flush" else Mux(p.below, p.exponent, p.zeros)
-        shifted = (p.total << left)[: len(p.total)]
-        p.kept = shifted[-bits:]
-        p.guard = shifted[-bits - 1]
-        p.sticky = shifted[: -bits - 1].any()
+    def _normalise_far(self, p: Pipeline) -> None:
         # One less than the exponent, for the hidden bit is yet to be added to it.
-        p.lowered = (p.exponent - left)[: self.format.exponent_bits]
-        p.none = p.exact_zero | p.below if self.subnormals == "flush" else p.exact_zero
+        p.lowered = (p.exponent - p.zeros)[: max(len(p.exponent), len(p.zeros)) + 1]
+        below = p.lowered[-1]
+        if self.subnormals == "ieee":
+            # No further to the left than the place of a subnormal number.
+            p.left = Mux(below, p.exponent, p.zeros)[: len(p.zeros)]
+            p.final_exponent = Mux(below, 0, p.lowered)[: self.format.exponent_bits]
+            p.none = p.zero
+        else:
+            p.left = p.zeros
+            p.final_exponent = p.lowered[: self.format.exponent_bits]
+            p.none = p.zero | below
+        near, levels = _split(len(p.total))
+        p.near_left = p.left[:near]
+        p.far_moved = (p.total << (p.left[near:levels] << near))[: len(p.total)]
+
+    def _normalise_near(self, p: Pipeline) -> None:
+        moved = (p.far_moved << p.near_left)[: len(p.far_moved)]
+        p.kept = moved[-self.format.significand_bits :]
+        p.final_sign = Mux(p.zero, p.both_negative, p.sign) & ~p.nan
+        p.clear = p.none | p.overflow | p.special
 
     def _round(self, p: Pipeline) -> None:
-        up = p.guard & (p.sticky | p.kept[0])
-        bits = self.format.fraction_bits
-        hidden = Cat(up, Const(0, bits - 1), p.kept[-1])
-        p.rounded = (Cat(p.kept[:-1], p.lowered) + hidden)[: self.format.width]
-
-    def _pack(self, p: Pipeline) -> None:
         f = self.format
-        exponent = p.rounded[f.fraction_bits :]
-        infinite = p.infinite | ((exponent >= f.max_exponent) & ~p.none)
-        finite = Mux(p.none, 0, p.rounded[: f.width - 1])
-        magnitude = Mux(infinite, f.infinity, finite)
-        # Nothing is left: both were zero, or they cancelled each other (+0).
-        zero = p.exact_zero if self.subnormals == "ieee" else p.exact_zero | (p.exponent == 0)
-        sign = Mux(zero, p.both_negative, p.sign)
-        p.o = Mux(p.nan, f.nan, Cat(magnitude[: f.width - 1], sign))
+        hidden = Const(1, 1) if self.subnormals == "flush" else p.kept[-1]
+        carry = Cat(p.up, Const(0, f.fraction_bits - 1), hidden)
+        rounded = Cat(p.kept[:-1], p.final_exponent) + carry
+        fraction = Mux(p.clear, Cat(Const(0, f.fraction_bits - 1), p.nan), rounded)
+        exponent = Mux(p.none, 0, rounded[f.fraction_bits :])
+        exponent = Mux(p.special, f.max_exponent, exponent)
+        p.o = Cat(fraction[: f.fraction_bits], exponent[: f.exponent_bits], p.final_sign)
+
+
+def _split(width: int) -> tuple[int, int]:
+    """Of a shifter's distance: the bits of the near step, and the bits that both steps take."""
+    levels = (width - 1).bit_length()
+    return (levels + 1) // 2, levels

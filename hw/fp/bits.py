@@ -1,16 +1,20 @@
 """Combinational blocks that the floating-point datapaths share."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
 
-def leading_zeros(m: Module, name: str, value: Value) -> Signal:
-    """Count of zeros above the highest one of `value`, as a tree of depth log2(width).
+def leading_zeros(m: Module, name: str, value: Value) -> tuple[Signal, Signal]:
+    """Count of zeros above the highest one of `value`, and whether there is a one at all.
 
-    Of an all-zero value, the count is at least the width less one (and means nothing more).
+    Both come from one tree of depth log2(width). Without any one, the count is at least the width
+    less one, and means nothing more.
     """
     width = 1 << (len(value) - 1).bit_length()
     padding = width - len(value)
-    return _count(m, name, Cat(Const((1 << padding) - 1, padding), value))[0]
+    count, _ = _count(m, name, Cat(Const((1 << padding) - 1, padding), value))
+    any_one = Signal(name=f"{name}_any")
+    m.d.comb += any_one.eq(value.any())
+    return count, any_one
 
 
 def _count(m: Module, name: str, value: Value) -> tuple[Value, Value]:
@@ -25,20 +29,9 @@ def _count(m: Module, name: str, value: Value) -> tuple[Value, Value]:
     return count, value.any()
 
 
-def shift_right_sticky(m: Module, name: str, value: Value, amount: Value) -> Signal:
-    """`value` shifted right, with one more bit below: whether any one was shifted out.
-
-    The result is one bit wider than `value`. Any amount is right, also beyond the width.
-    """
-    levels = (len(value) - 1).bit_length()
-    shifted = Cat(Const(0, 1), value)
-    for level in range(min(levels, len(amount))):
-        step = Signal(len(value) + 1, name=f"{name}_{1 << level}")
-        distance = 1 << level
-        moved = Cat(shifted[: distance + 1].any(), shifted[distance + 1 :])
-        m.d.comb += step.eq(Mux(amount[level], moved, shifted))
-        shifted = step
-    out = Signal(len(value) + 1, name=name)
-    beyond = amount[levels:].any() if len(amount) > levels else Const(0)
-    m.d.comb += out.eq(Mux(beyond, shifted.any(), shifted))
-    return out
+def lost_by_shift(m: Module, name: str, value: Value, amount: Value, unit: int = 1) -> Signal:
+    """Whether a right shift of `value` by `amount` times `unit` places loses a one (sticky bit)."""
+    lost = Signal(name=name)
+    below = [value[: steps * unit].any() for steps in range(1 << len(amount))]
+    m.d.comb += lost.eq(Array(below)[amount])
+    return lost

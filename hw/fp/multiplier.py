@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Const, Mux, Value
+from amaranth.hdl import Cat, Const, Mux
 
 from hw.fp.bits import leading_zeros
 from hw.fp.format import BINARY32, FloatFormat
@@ -43,13 +43,22 @@ class Multiplier(Operator):
         A parameter is of the wrong kind, or out of range.
     """
 
-    STEPS = ("unpack", "multiply", "add", "shift", "round", "pack")
-    REGISTERED: ClassVar[dict[int, tuple[str, ...]]] = {
-        2: ("multiply", "pack"),
-        3: ("multiply", "shift", "pack"),
-        4: ("multiply", "add", "shift", "pack"),
-        5: ("unpack", "multiply", "add", "shift", "pack"),
-        6: ("unpack", "multiply", "add", "shift", "round", "pack"),
+    STEPS = ("unpack", "multiply", "cross", "add", "shift", "normalise", "round")
+    REGISTERED: ClassVar = {
+        "flush": {
+            2: ("multiply", "round"),
+            3: ("multiply", "add", "round"),
+            4: ("multiply", "add", "normalise", "round"),
+            5: ("unpack", "multiply", "add", "normalise", "round"),
+            6: ("unpack", "multiply", "cross", "add", "normalise", "round"),
+        },
+        "ieee": {
+            2: ("multiply", "round"),
+            3: ("multiply", "add", "round"),
+            4: ("multiply", "add", "shift", "round"),
+            5: ("multiply", "add", "shift", "normalise", "round"),
+            6: ("unpack", "multiply", "add", "shift", "normalise", "round"),
+        },
     }
 
     def __init__(
@@ -89,8 +98,10 @@ class Multiplier(Operator):
         p.nan = (p.a_top & (p.a_fraction_any | p.b_zero)) | (
             p.b_top & (p.b_fraction_any | p.a_zero)
         )
-        # The exponent of the product if its significand is in [1, 2), still biased.
-        exponent = (p.a_exponent + p.b_exponent - f.bias)[: f.exponent_bits + 2]
+        # The exponent of a product in [1, 2), still biased. The bias is one less than a power of
+        # two; the one comes in through a bit below, so that one carry chain adds all three.
+        total = Cat(Const(1, 1), p.a_exponent) + Cat(Const(1, 1), p.b_exponent)
+        exponent = (total[1:] - (f.bias + 1))[: f.exponent_bits + 2]
         p.exponent = exponent.as_signed()
         if self.subnormals == "ieee":
             self._plan_shift(p)
@@ -98,9 +109,9 @@ class Multiplier(Operator):
     def _plan_shift(self, p: Pipeline) -> None:
         """How far to shift the product, so that its exponent is at least 1."""
         bits = self.format.significand_bits
-        p.zeros = leading_zeros(p.m, "a_zeros", p.a_significand) + leading_zeros(
-            p.m, "b_zeros", p.b_significand
-        )
+        a_zeros, _ = leading_zeros(p.m, "a_zeros", p.a_significand)
+        b_zeros, _ = leading_zeros(p.m, "b_zeros", p.b_significand)
+        p.zeros = a_zeros + b_zeros
         p.room = p.exponent - 1
         # Left as far as the leading one allows, but no further than exponent 1; a negative room
         # is a shift to the right, beyond `right` places of which only the sticky bit is left.
@@ -109,48 +120,63 @@ class Multiplier(Operator):
         p.shift_exponent = p.exponent - p.left
         p.distance = Mux(p.left < -right, 0, (p.left + right)[: (2 * right).bit_length()])
 
-    def _add(self, p: Pipeline) -> None:
-        width = 2 * self.format.significand_bits
+    def _cross(self, p: Pipeline) -> None:
         if self.format.significand_bits > _BLOCK:
+            p.cross = p.cross_a + p.cross_b
+
+    def _add(self, p: Pipeline) -> None:
+        bits = self.format.significand_bits
+        if bits > _BLOCK:
             # The low bits of the lowest product are final, so the carry chain starts above them.
-            upper = Cat(p.low[_BLOCK:], p.high) + (p.cross_a + p.cross_b)
-            p.product = Cat(p.low[:_BLOCK], upper)[:width]
+            upper = Cat(p.low[_BLOCK:], p.high) + p.cross
+            p.product = Cat(p.low[:_BLOCK], upper)[: 2 * bits]
         else:
             p.product = p.whole
+        p.rest = p.product[: bits - 2].any()
 
     def _shift(self, p: Pipeline) -> None:
+        bits = self.format.significand_bits
+        if self.subnormals == "flush":
+            p.placed, p.below, p.final_exponent = p.product, p.rest, p.exponent
+            return
+        right = bits + 2
+        window = (p.product << p.distance)[: right + 2 * bits]
+        p.placed = window[right:]
+        p.below = window[: right + bits - 2].any()
+        # Of a subnormal result the shift has made the exponent 1.
+        normal = p.placed[-2:].any()
+        p.final_exponent = Cat(p.shift_exponent[0] & normal, p.shift_exponent[1:]).as_signed()
+
+    def _normalise(self, p: Pipeline) -> None:
         f, bits = self.format, self.format.significand_bits
-        product, below, exponent = p.product, Const(0, 1), p.exponent
-        if self.subnormals == "ieee":
-            right = bits + 2
-            p.window = (product << p.distance)[: right + 2 * bits]
-            product, below, exponent = p.window[right:], p.window[:right].any(), p.shift_exponent
         # The product of two significands in [1, 2) is in [1, 4): one place, if at all.
-        p.double = product[-1]
-        p.kept = Mux(p.double, product[bits:], product[bits - 1 : -1])
-        p.guard = Mux(p.double, product[bits - 1], product[bits - 2])
-        p.sticky = product[: bits - 2].any() | (p.double & product[bits - 2]) | below
-        raised = exponent + p.double
-        if self.subnormals == "ieee":
-            raised = Mux(p.kept[-1], raised, 0)
-        p.raised = raised[: f.exponent_bits + 2]
+        p.double = p.placed[-1]
+        p.kept = Mux(p.double, p.placed[bits:-1], p.placed[bits - 1 : -2])
+        guard = Mux(p.double, p.placed[bits - 1], p.placed[bits - 2])
+        sticky = p.below | (p.double & p.placed[bits - 2])
+        exponent = p.final_exponent
+        negative, low = exponent[-1], exponent[: f.exponent_bits]
+        huge = ~negative & (exponent[f.exponent_bits] | low.all())
+        largest = ~exponent[f.exponent_bits :].any() & low[1:].all() & ~low[0]
+        p.infinity = p.infinite | huge | (largest & p.double)
+        if self.subnormals == "flush":
+            least = ~exponent.any() & ~p.double
+            p.none = p.zero | negative | (least & ~p.kept.all())
+            # Below the smallest normal number IEEE rounds one place further left. All that it
+            # makes of that is flushed, but for the carry out of a fraction of all ones.
+            p.up = (guard & (sticky | p.kept[0])) | least
+        else:
+            p.none = p.zero
+            p.up = guard & (sticky | p.kept[0])
 
     def _round(self, p: Pipeline) -> None:
-        up = p.guard & (p.sticky | p.kept[0])
-        if self.subnormals == "flush":
-            # Below the smallest normal number, IEEE rounds one place further left. Of what
-            # comes of that, only the carry out of a fraction of all ones is not flushed.
-            up = up | (p.raised == 0)
-        p.rounded = (Cat(p.kept[:-1], p.raised) + up)[: self.format.width + 1]
-
-    def _pack(self, p: Pipeline) -> None:
         f = self.format
-        exponent = p.rounded[f.fraction_bits :].as_signed()
-        p.overflow = exponent >= f.max_exponent
-        none = p.zero
-        if self.subnormals == "flush":
-            none = none | (exponent <= 0)
-        p.none = none
-        finite: Value = Mux(p.none, 0, p.rounded[: f.width - 1])
-        magnitude = Mux(p.infinite | p.overflow, f.infinity, finite)
-        p.o = Mux(p.nan, f.nan, Cat(magnitude[: f.width - 1], p.sign))
+        # A product of 2 or more has no fraction of all ones: either it raises the exponent, or
+        # rounding does. The bit between fraction and exponent adds whichever it is.
+        raised = Cat(p.kept, p.double, p.final_exponent[: f.exponent_bits])
+        rounded = raised + Cat(p.up, Const(0, f.fraction_bits - 1), Const(1, 1))
+        clear = p.none | p.infinity
+        fraction = Mux(clear, Cat(Const(0, f.fraction_bits - 1), p.nan), rounded)
+        exponent = Mux(p.none, 0, rounded[f.fraction_bits + 1 :])
+        exponent = Mux(p.infinity, f.max_exponent, exponent)
+        p.o = Cat(fraction[: f.fraction_bits], exponent[: f.exponent_bits], p.sign & ~p.nan)

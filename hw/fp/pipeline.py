@@ -63,8 +63,8 @@ class Operator(wiring.Component):
 
     A subclass gives `STEPS`, the names of its steps, and a method of each name with a leading
     underscore, which takes the `Pipeline`; the first finds the operands in `p.a` and `p.b`, the
-    last leaves the result in `p.o`. `REGISTERED` says which steps end in registers, for each legal
-    number of stages; the latency follows from that.
+    last leaves the result in `p.o`. `REGISTERED` says which steps end in registers, by treatment of
+    subnormals and number of stages; the latency follows from that.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Operator(wiring.Component):
     """
 
     STEPS: ClassVar[tuple[str, ...]]
-    REGISTERED: ClassVar[dict[int, tuple[str, ...]]]
+    REGISTERED: ClassVar[dict[str, dict[int, tuple[str, ...]]]]
     clocked = True
 
     def __init__(
@@ -103,8 +103,9 @@ class Operator(wiring.Component):
             raise ValueError(f"subnormals must be 'ieee' or 'flush', not {subnormals!r}")
         if not isinstance(stages, int) or isinstance(stages, bool):
             raise TypeError(f"stages must be an integer, not {stages!r}")
-        if stages not in self.REGISTERED:
-            low, high = min(self.REGISTERED), max(self.REGISTERED)
+        legal = self.REGISTERED[subnormals]
+        if stages not in legal:
+            low, high = min(legal), max(legal)
             raise ValueError(f"stages must be from {low} to {high}, not {stages}")
         self.format = format
         self.subnormals = subnormals
@@ -114,7 +115,7 @@ class Operator(wiring.Component):
     @property
     def registered(self) -> tuple[str, ...]:
         """Names of the steps that end in registers."""
-        return self.REGISTERED[self.stages]
+        return self.REGISTERED[self.subnormals][self.stages]
 
     @property
     def latency(self) -> int:
