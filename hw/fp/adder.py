@@ -99,25 +99,36 @@ class Adder(Operator):
         p.b_distance = (p.a_exponent - p.b_exponent)[: f.exponent_bits]
 
     def _swap(self, p: Pipeline) -> None:
-        bits = self.format.fraction_bits
-        less = p.a_less
+        f, less = self.format, p.a_less
+        flush = self.subnormals == "flush"
+        near, levels = _split(f.significand_bits + 2)
+        for x in "a", "b":
+            # What a flushed operand holds is nothing, neither before nor behind the last place:
+            # it is shifted out like one that is too far away, but without a trace. The hidden bit
+            # of others is one. All this is found for both, before it is known which is small.
+            normal, distance = getattr(p, f"{x}_normal"), getattr(p, f"{x}_distance")
+            fraction = getattr(p, x)[: f.fraction_bits]
+            significand = Cat(fraction, Const(1, 1) if flush else normal)
+            setattr(p, f"{x}_significand", significand)
+            extended, far = Cat(Const(0, 2), significand), distance[near:levels]
+            lost = lost_by_shift(p.m, f"{x}_lost", extended, far, 1 << near)
+            beyond = distance[levels:].any()
+            lost = Mux(beyond, significand.any(), lost)
+            setattr(p, f"{x}_far_lost", lost & normal if flush else lost)
+            setattr(p, f"{x}_gone", beyond | ~normal if flush else beyond)
         p.sign = Mux(less, p.b[-1], p.a[-1])
         p.exponent = Mux(less, p.b_exponent, p.a_exponent)
-        p.large = Cat(Mux(less, p.b[:bits], p.a[:bits]), Mux(less, p.b_normal, p.a_normal))
-        p.small = Cat(Mux(less, p.a[:bits], p.b[:bits]), Mux(less, p.a_normal, p.b_normal))
-        p.distance = Mux(less, p.a_distance, p.b_distance)
+        p.large = Mux(less, p.b_significand, p.a_significand)
+        p.small = Mux(less, p.a_significand, p.b_significand)
+        p.distance = Mux(less, p.a_distance, p.b_distance)[:levels]
+        p.gone = Mux(less, p.a_gone, p.b_gone)
+        p.far_lost = Mux(less, p.a_far_lost, p.b_far_lost)
 
     def _align_far(self, p: Pipeline) -> None:
         extended = Cat(Const(0, 2), p.small)
-        near, levels = _split(len(extended))
-        far, beyond = p.distance[near:levels], p.distance[levels:].any()
-        unit = 1 << near
+        near, _ = _split(len(extended))
         p.near_distance = p.distance[:near]
-        # A flushed operand is nothing at all, neither before nor behind the last place.
-        counts = p.small[-1] if self.subnormals == "flush" else Const(1)
-        p.far_aligned = Mux(beyond | ~counts, 0, extended >> (far * unit))
-        lost = lost_by_shift(p.m, "lost_far", extended, far, unit)
-        p.far_lost = counts & Mux(beyond, p.small.any(), lost)
+        p.far_aligned = Mux(p.gone, 0, extended >> (p.distance[near:] << near))
 
     def _align_near(self, p: Pipeline) -> None:
         p.aligned = p.far_aligned >> p.near_distance

@@ -72,13 +72,15 @@ class Multiplier(Operator):
             fraction = value[: f.fraction_bits]
             exponent = value[f.fraction_bits : -1]
             normal = exponent.any()
-            setattr(p, f"{x}_significand", Cat(fraction, normal))
             setattr(p, f"{x}_top", exponent.all())
             setattr(p, f"{x}_fraction_any", fraction.any())
             if self.subnormals == "flush":
+                # The hidden bit is one: zeros go their own way, and nothing delays the product.
+                setattr(p, f"{x}_significand", Cat(fraction, Const(1, 1)))
                 setattr(p, f"{x}_exponent", exponent)
                 setattr(p, f"{x}_zero", ~normal)
             else:
+                setattr(p, f"{x}_significand", Cat(fraction, normal))
                 setattr(p, f"{x}_exponent", exponent | ~normal)
                 setattr(p, f"{x}_zero", ~normal & ~fraction.any())
         p.sign = p.a[-1] ^ p.b[-1]
