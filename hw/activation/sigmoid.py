@@ -1,0 +1,92 @@
+"""Sigmoid by table look-up."""
+
+import math
+import struct
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.fp.format import BINARY32
+
+# The table covers -RANGE to RANGE; beyond, the outermost entries stand for all that follows.
+RANGE = 8
+
+
+class SigmoidTable(wiring.Component):
+    """1 / (1 + exp(-i)) from a table of FP32 values, one result a clock, `latency` clocks later.
+
+    Each half of the range, -8 to 0 and 0 to 8, is cut into entries / 2 equal steps; an entry is the
+    sigmoid of its step's middle, rounded to nearest. The absolute error is at most a quarter of
+    half a step (the sigmoid's slope is at most 1/4), 2 / entries, and beyond the range at most
+    3.4e-4 more. NaN gives NaN.
+
+    Parameters
+    ----------
+    entries : a power of two.
+
+    Members
+    -------
+    i : FP32 operand.
+    o : FP32 result.
+    """
+
+    i: In(32)
+    o: Out(32)
+
+    clocked = True
+    #: Clocks: one rank of registers holds the table's address, one is the table's read port.
+    latency = 2
+
+    def __init__(self, entries: int = 2048) -> None:
+        self.entries = entries
+        super().__init__()
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module."""
+        return f"sigmoid_table_{self.entries}"
+
+    def table(self) -> list[int]:
+        """Contents as FP32 encodings; the address is the sign, then the step's number."""
+        half = self.entries // 2
+        middles = [(step + 0.5) * RANGE / half for step in range(half)]
+        values = [*middles, *(-middle for middle in middles)]
+        return [_encode(1 / (1 + math.exp(-value))) for value in values]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.table = table = memory.Memory(
+            shape=32, depth=self.entries, init=self.table()
+        )
+        read = table.read_port()
+        step = Signal((self.entries - 1).bit_length() - 1)
+        sign = Signal()
+        nan = Signal(2)
+        m.d.comb += [read.addr.eq(Cat(step, sign)), read.en.eq(1)]
+        m.d.sync += [
+            step.eq(self._step(m)),
+            sign.eq(self.i[-1]),
+            nan.eq(Cat(self.i[23:31].all() & self.i[:23].any(), nan[0])),
+        ]
+        m.d.comb += self.o.eq(Mux(nan[1], BINARY32.nan, read.data))
+        return m
+
+    def _step(self, m: Module) -> Signal:
+        """Number of the step in which the magnitude of `i` lies."""
+        bits = (self.entries - 1).bit_length() - 1
+        # The binade that ends at RANGE has the hidden bit at the top of the step's number.
+        top = BINARY32.bias + RANGE.bit_length() - 2
+        exponent = self.i[23:31]
+        leading = Cat(self.i[23 - (bits - 1) : 23], 1)
+        distance = Signal(range(bits + 1))
+        step = Signal(bits)
+        with m.If(exponent > top):
+            m.d.comb += step.eq(-1)
+        with m.Elif(exponent > top - bits):
+            m.d.comb += [distance.eq(top - exponent), step.eq(leading >> distance)]
+        return step
+
+
+def _encode(value: float) -> int:
+    return int.from_bytes(struct.pack("<f", value), "little")

@@ -1,0 +1,277 @@
+"""The array: P processing elements in lock step, the adder tree they form, the drain chain."""
+
+from amaranth.hdl import Array as Choice
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.control import active_counts, array_control, reductions, sums
+from hw.delay import delay
+from hw.design import reduction_blocks
+from hw.pe import (
+    NEGATIVE_ZERO,
+    TREE,
+    ProcessingElement,
+    adder_inputs,
+    combine,
+    input_words,
+)
+from hw.schedule import BACKPROPAGATION, FORWARD, Schedule
+from hw.verilog import place
+from hw.walker import VectorWalker
+
+
+class NeuronArray(wiring.Component):
+    """Executes ACCUMULATE, REDUCE and UPDATE; one slot, P multiply-adds, a clock.
+
+    Results leave one a clock, in the order of the schedule: those of REDUCE from the root of the
+    adder tree, those of ACCUMULATE through the drain chain, PE 0 first.
+
+    Members
+    -------
+    control : of the slot, `array_control`.
+    broadcast : operand of the slot before (q + 1).
+    carry_address, bias : bias bank's word, and the address that asks for it a clock before.
+    register_write, register_lane, register_address, vector : a word for PE `register_lane`.
+    input_write, input_lane, input_address, network_input : likewise, for the inputs' register file.
+    result, result_valid : a result.
+    result_backward, result_output : it belongs to backpropagation; to the output layer.
+    host, host_write, host_bank, host_address, host_data : the weight port, used while idle.
+    host_read : weight, 2 clocks after its address.
+    """
+
+    clocked = True
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        design = schedule.design
+        self.pes = design.processing_elements
+        ports = {
+            "control": In(array_control(schedule)),
+            "broadcast": In(32),
+            "carry_address": Out(range(max(2, design.bias_words))),
+            "bias": In(32),
+            "result": Out(32),
+            "result_valid": Out(1),
+            "result_backward": Out(1),
+            "result_output": Out(1),
+            "host": In(1),
+            "host_write": In(1),
+            "host_bank": In(range(self.pes + 1)),
+            "host_address": In(range(max(2, design.bank_words))),
+            "host_data": In(32),
+            "host_read": Out(32),
+        }
+        if words := design.vectors.register_words:
+            ports |= {
+                "register_write": In(1),
+                "register_lane": In(range(max(2, self.pes))),
+                "register_address": In(range(max(2, words))),
+                "vector": In(32),
+            }
+        if words := input_words(design):
+            ports |= {
+                "input_write": In(1),
+                "input_lane": In(range(max(2, self.pes))),
+                "input_address": In(range(max(2, words))),
+                "network_input": In(32),
+            }
+        super().__init__(ports)
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module."""
+        return f"{self.schedule.design.name}_array"
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pes = [ProcessingElement(self.schedule) for _ in range(self.pes)]
+        for index, pe in enumerate(pes):
+            place(m, f"pe_{index}", pe, platform)
+        self._read_side(m, pes)
+        self._adders(m, pes)
+        self._write_side(m, pes)
+        self._results(m, pes, self._tree(m, pes))
+        return m
+
+    def _read_side(self, m: Module, pes: list[ProcessingElement]) -> None:
+        """Operands of the multipliers."""
+        control = self.control
+        update = delay(m, control.update & control.valid, 1, "update")
+        reduce = delay(m, control.reduce, 1, "reduce")
+        for pe in pes:
+            m.d.comb += [
+                pe.bank_address.eq(Mux(self.host, self.host_address, control.bank_address)),
+                pe.local_address.eq(control.local_address),
+                pe.local_input.eq(control.local_input),
+                pe.broadcast.eq(self.broadcast),
+                pe.update.eq(update),
+                pe.reduce.eq(reduce),
+            ]
+
+    def _adders(self, m: Module, pes: list[ProcessingElement]) -> None:
+        """What every PE's adder does."""
+        lat, control = self.schedule.latencies, self.control
+        inputs = adder_inputs(self.schedule)
+        entry = Mux(control.valid, control.adder_select, inputs.index(TREE))
+        select = Signal(control.adder_select.shape())
+        m.d.comb += select.eq(delay(m, entry, lat.product, "entry", reset=True))
+        finished = Mux(control.valid, control.finished, 0)
+        finished = delay(m, finished, lat.product, "finished", reset=True)
+        self.ready = Signal()
+        ready = []
+        for number, way in enumerate(sums(self.schedule), 1):
+            last, clock = finished == number, 0
+            for step in way.combines:
+                last = delay(m, last, step.clock - clock, f"sum{number}_{clock}", reset=True)
+                clock = step.clock
+                with m.If(last):
+                    m.d.comb += select.eq(inputs.index(combine(step.delay)))
+            ready.append(
+                delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True)
+            )
+        for done in ready:
+            with m.If(done):
+                m.d.comb += self.ready.eq(1)
+        for pe in pes:
+            m.d.comb += [pe.adder_select.eq(select), pe.drain_load.eq(self.ready)]
+        for pe, following in zip(pes, pes[1:], strict=False):
+            m.d.comb += pe.drain_i.eq(following.drain_o)
+
+    def _write_side(self, m: Module, pes: list[ProcessingElement]) -> None:
+        """Weights, and what the PEs keep of the vectors."""
+        lat, control = self.schedule.latencies, self.control
+        write = delay(m, control.update & control.valid, lat.sum, "write", reset=True)
+        address = delay(m, control.bank_address, lat.sum, "write_address")
+        for index, pe in enumerate(pes):
+            m.d.comb += [
+                pe.host.eq(self.host),
+                pe.host_data.eq(self.host_data),
+                pe.write.eq(Mux(self.host, self.host_write & (self.host_bank == index), write)),
+                pe.write_address.eq(Mux(self.host, self.host_address, address)),
+            ]
+            if hasattr(self, "register_write"):
+                m.d.comb += [
+                    pe.register_write.eq(self.register_write & (self.register_lane == index)),
+                    pe.register_write_address.eq(self.register_address),
+                    pe.vector.eq(self.vector),
+                ]
+            if hasattr(self, "input_write"):
+                m.d.comb += [
+                    pe.input_write.eq(self.input_write & (self.input_lane == index)),
+                    pe.input_write_address.eq(self.input_address),
+                    pe.network_input.eq(self.network_input),
+                ]
+        bank = delay(m, self.host_bank, 1, "host_bank")
+        m.d.sync += self.host_read.eq(Choice(pe.bank_data for pe in pes)[bank])
+
+    def _tree(self, m: Module, pes: list[ProcessingElement]) -> Value:
+        """Wire the adders as a tree; its root. Operands that come early wait in delay lines."""
+        if not reductions(self.schedule):
+            return pes[0].sum
+        lat = self.schedule.latencies
+        spare = iter(pes)
+
+        def add(x: tuple[Value, int], y: tuple[Value, int]) -> tuple[Value, int]:
+            pe, level = next(spare), max(x[1], y[1])
+            for port, (value, ready) in ((pe.tree_x, x), (pe.tree_y, y)):
+                wait = (level - ready) * lat.adder
+                m.d.comb += port.eq(delay(m, value, wait, f"tree_{len(waits)}"))
+                waits.append(wait)
+            return pe.sum, level + 1
+
+        waits: list[int] = []
+        self._enables(m, pes)
+        blocks, first = [], 0
+        for size in reduction_blocks(self.pes):
+            block = [(pe.product, 0) for pe in pes[first : first + size]]
+            while len(block) > 1:
+                odd = block[len(block) & ~1 :]
+                block = [add(x, y) for x, y in zip(block[::2], block[1::2], strict=False)] + odd
+            blocks += block
+            first += size
+        root = self._carry(m), lat.depth - lat.carry_path
+        for block in reversed(blocks):
+            root = add(block, root)
+        return root[0]
+
+    def _enables(self, m: Module, pes: list[ProcessingElement]) -> None:
+        """Which products count: in a layer's last fold perhaps not all."""
+        counts = active_counts(self.schedule)
+        active = delay(m, self.control.active, self.schedule.latencies.product - 1, "active")
+        for index, pe in enumerate(pes):
+            enable = Signal(name=f"enable_{index}")
+            m.d.sync += enable.eq(Choice(index < count for count in counts)[active])
+            m.d.comb += pe.enable.eq(enable)
+
+    def _carry(self, m: Module) -> Value:
+        """What enters the tree beside the products: biases, sums of the fold before, or nothing."""
+        lat, control = self.schedule.latencies, self.control
+        folded = any(op.layer.folds > 1 for op in reductions(self.schedule))
+        carry = Signal(32)
+        m.d.comb += carry.eq(NEGATIVE_ZERO)
+        first_fold = delay(m, control.first_fold, lat.carry, "first_fold")
+        if self.schedule.design.bias_words:
+            m.d.comb += self.carry_address.eq(
+                delay(m, control.bias_address, lat.carry - 1, "carry_address")
+            )
+            with m.If(delay(m, control.bias & control.first_fold, lat.carry, "carry_bias")):
+                m.d.comb += carry.eq(self.bias)
+        if folded:
+            with m.If(~first_fold):
+                m.d.comb += carry.eq(self._partial_sums(m))
+        return carry
+
+    def _partial_sums(self, m: Module) -> Value:
+        """Memory of the sums of the fold before; the word for the carry input."""
+        lat, control = self.schedule.latencies, self.control
+        depth = max(op.length for op in reductions(self.schedule) if op.layer.folds > 1)
+        m.submodules.partial_sums = sums_ = memory.Memory(shape=32, depth=depth, init=[])
+        write = sums_.write_port()
+        read = sums_.read_port(transparent_for=[write])
+        stores = control.valid & control.reduce & ~control.final
+        address = delay(m, control.element, lat.carry - 1, "partial_read")
+        m.d.comb += [
+            read.addr.eq(address),
+            write.en.eq(delay(m, stores, lat.root, "partial_store", reset=True)),
+            write.addr.eq(delay(m, address, lat.root - lat.carry + 1, "partial_write")),
+        ]
+        self.partial_write = write
+        return read.data
+
+    def _results(self, m: Module, pes: list[ProcessingElement], root: Value) -> None:
+        lat, control = self.schedule.latencies, self.control
+        if hasattr(self, "partial_write"):
+            m.d.comb += self.partial_write.data.eq(root)
+        reduced = delay(
+            m, control.valid & control.reduce & control.final, lat.root, "reduced", reset=True
+        )
+        m.submodules.walker = walker = self._walker()
+        # The drain ends with the layer's last neuron, or with the last PE.
+        draining = Signal()
+        lane = Signal(range(self.pes + 1))
+        m.d.comb += [
+            self.result_valid.eq(reduced | self.ready | draining),
+            self.result.eq(Mux(self.ready, pes[0].sum, root)),
+            walker.step.eq(self.result_valid),
+        ]
+        if self.pes > 1:
+            with m.If(draining):
+                m.d.comb += self.result.eq(pes[1].drain_o)
+            m.d.sync += lane.eq(Mux(self.ready, 2, lane + 1))
+            with m.If(self.ready | draining):
+                m.d.sync += draining.eq(
+                    ~walker.last & (self.ready | (lane != self.pes))
+                )
+        layers = len(self.schedule.design.layers) - 1
+        m.d.comb += [
+            self.result_output.eq(walker.vector == layers - 1),
+            self.result_backward.eq(walker.vector > layers - 1),
+        ]
+
+    def _walker(self) -> VectorWalker:
+        """Goes through the results in the order of the schedule."""
+        ops = self.schedule.operations
+        lengths = [op.layer.outputs for op in ops if op.unit == FORWARD]
+        lengths += [op.layer.inputs for op in ops if op.unit == BACKPROPAGATION]
+        return VectorWalker(lengths, [0] * len(lengths))

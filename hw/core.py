@@ -1,0 +1,287 @@
+"""The core: everything of the machine but its memory of training vectors' source."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.array import NeuronArray
+from hw.backpropagation import BackpropagationUnit
+from hw.bias import BiasBank
+from hw.buffer import InputMemory, TrainingBuffer
+from hw.delay import delay
+from hw.design import Design
+from hw.forward import ForwardUnit
+from hw.fp.format import BINARY32
+from hw.gradient_descent import GradientDescentUnit
+from hw.pe import input_words
+from hw.schedule import Schedule
+from hw.sequencer import Sequencer
+from hw.vectors import VectorStore
+from hw.verilog import place
+
+ONE = BINARY32.bias << BINARY32.fraction_bits
+
+
+class WeightAddress:
+    """How the weight port's address is put together: word in the low bits, bank above.
+
+    Parameters
+    ----------
+    design : of the machine.
+
+    Members
+    -------
+    word_bits, bank_bits : widths of the two.
+    """
+
+    def __init__(self, design: Design) -> None:
+        words = max(2, design.bank_words, design.bias_words)
+        self.word_bits = (words - 1).bit_length()
+        self.bank_bits = design.processing_elements.bit_length()
+
+    def encode(self, bank: int, word: int) -> int:
+        """Address of `word` in `bank`; bank P is the bias bank."""
+        return bank << self.word_bits | word
+
+
+class Core(wiring.Component):
+    """Trains the network on a stream of samples by exact stochastic gradient descent.
+
+    Clocks per iteration: `schedule.clocks_per_iteration`.
+
+    Parameters
+    ----------
+    schedule : from hw.schedule.make_schedule.
+
+    Members
+    -------
+    start : begin a run, while not `busy`.
+    samples : how many samples to train on; read with `start`.
+    rate : learning rate, FP32; to be held while busy. With 0 the run only infers.
+    busy : from the clock after `start` until all weights are written.
+    done : a run has ended since the last start.
+    loaded : a sample is ready, so that a run would begin without waiting.
+    clocks : clocks for which the core has been busy, of this run or the last.
+    trained : samples that this run has begun.
+    i : stream of training vectors: FP32 inputs, then labels, of sample after sample.
+    prediction, prediction_valid : the outputs of each sample's forward pass.
+    input_delta, input_delta_valid : deltas of the inputs, if the design has them.
+    weight_address, weight_write, weight_data : write port of weights, while not busy.
+    weight : word at the address of 2 clocks before, while not busy.
+    """
+
+    clocked = True
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.design = schedule.design
+        self.address = WeightAddress(self.design)
+        ports = {
+            "start": In(1),
+            "samples": In(32),
+            "rate": In(32),
+            "busy": Out(1),
+            "done": Out(1),
+            "loaded": Out(1),
+            "clocks": Out(64),
+            "trained": Out(32),
+            "i": In(stream.Signature(32)),
+            "prediction": Out(32),
+            "prediction_valid": Out(1),
+            "weight_address": In(self.address.bank_bits + self.address.word_bits),
+            "weight_write": In(1),
+            "weight_data": In(32),
+            "weight": Out(32),
+        }
+        if self.design.input_deltas:
+            ports |= {"input_delta": Out(32), "input_delta_valid": Out(1)}
+        super().__init__(ports)
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module."""
+        return self.design.name
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._place(m, platform)
+        self._run(m)
+        self._load(m)
+        self._broadcast(m)
+        self._streams(m)
+        self._weights(m)
+        return m
+
+    def _place(self, m: Module, platform: object) -> None:
+        design, schedule = self.design, self.schedule
+        self.sequencer = Sequencer(schedule)
+        self.buffer = TrainingBuffer(design)
+        self.labels = InputMemory(design.layers[-1])
+        self.store = VectorStore(schedule)
+        self.array = NeuronArray(schedule)
+        self.forward = ForwardUnit(schedule)
+        self.backpropagation = BackpropagationUnit(schedule)
+        self.gradient_descent = GradientDescentUnit(schedule)
+        parts = {
+            "sequencer": self.sequencer,
+            "buffer": self.buffer,
+            "labels": self.labels,
+            "vectors": self.store,
+            "neurons": self.array,
+            "forward": self.forward,
+            "backpropagation": self.backpropagation,
+            "gradient_descent": self.gradient_descent,
+        }
+        if not design.activation_is_local(1):
+            parts["inputs"] = self.inputs = InputMemory(design.layers[0])
+        if design.bias_words:
+            parts["biases"] = self.biases = BiasBank(schedule)
+        for name, component in parts.items():
+            place(m, name, component, platform)
+
+    def _run(self, m: Module) -> None:
+        sequencer = self.sequencer
+        was_busy = Signal()
+        m.d.comb += [
+            sequencer.start.eq(self.start),
+            sequencer.samples.eq(self.samples),
+            sequencer.loaded.eq(self.buffer.loaded),
+            self.buffer.take.eq(sequencer.take),
+            self.busy.eq(sequencer.busy),
+            self.loaded.eq(self.buffer.loaded),
+        ]
+        m.d.sync += [
+            was_busy.eq(self.busy),
+            self.clocks.eq(self.clocks + self.busy),
+            self.trained.eq(self.trained + sequencer.take),
+        ]
+        with m.If(was_busy & ~self.busy):
+            m.d.sync += self.done.eq(1)
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [self.done.eq(0), self.clocks.eq(0), self.trained.eq(0)]
+
+    def _load(self, m: Module) -> None:
+        """From the stream to the buffer, and from there to the sample's memories."""
+        buffer, array = self.buffer, self.array
+        wiring.connect(m, wiring.flipped(self.i), buffer.i)
+        memories = [(self.labels, buffer.label_write)]
+        if not self.design.activation_is_local(1):
+            memories.append((self.inputs, buffer.input_write))
+        for file, write in memories:
+            m.d.comb += [
+                file.write.eq(write),
+                file.write_half.eq(buffer.half),
+                file.write_index.eq(buffer.index),
+                file.word.eq(buffer.word),
+                file.read_half.eq(self.sequencer.half),
+            ]
+        if self.design.activation_is_local(1):
+            lane = Signal(range(max(2, self.design.processing_elements)))
+            fold = Signal(range(max(2, self.design.weight_layers[0].folds)))
+            half = buffer.half << (input_words(self.design).bit_length() - 2)
+            turn = lane == self.design.processing_elements - 1
+            with m.If(buffer.input_write):
+                m.d.sync += [lane.eq(Mux(turn, 0, lane + 1)), fold.eq(fold + turn)]
+            with m.Else():
+                m.d.sync += [lane.eq(0), fold.eq(0)]
+            m.d.comb += [
+                array.input_write.eq(buffer.input_write),
+                array.input_lane.eq(lane),
+                array.input_address.eq(fold | half),
+                array.network_input.eq(buffer.word),
+            ]
+
+    def _broadcast(self, m: Module) -> None:
+        """The operand that goes to all PEs; UPDATE's is scaled by the learning rate."""
+        sequencer, scale = self.sequencer, self.gradient_descent
+        m.d.comb += self.store.read_address.eq(sequencer.broadcast_address)
+        operand = Signal(32)
+        m.d.comb += operand.eq(self.store.data)
+        if not self.design.activation_is_local(1):
+            m.d.comb += self.inputs.read_index.eq(sequencer.broadcast_address)
+            with m.If(delay(m, sequencer.broadcast_input, 1, "broadcast_input")):
+                m.d.comb += operand.eq(self.inputs.data)
+        with m.If(delay(m, sequencer.broadcast_one, 1, "broadcast_one")):
+            m.d.comb += operand.eq(ONE)
+        update = delay(m, sequencer.control.update & sequencer.control.valid, 1, "update")
+        m.d.comb += [
+            scale.rate.eq(self.rate),
+            scale.i.eq(operand),
+            self.array.control.eq(sequencer.control),
+            self.array.broadcast.eq(Mux(update, scale.o, operand)),
+        ]
+        if self.design.input_deltas:
+            derive = delay(m, sequencer.derive, 1, "derive", reset=True)
+            m.d.comb += [
+                self.backpropagation.network_input.eq(operand),
+                self.backpropagation.network_input_valid.eq(derive),
+            ]
+        if self.design.bias_words:
+            m.d.comb += [
+                self.biases.update.eq(sequencer.bias_update),
+                self.biases.update_address.eq(sequencer.control.bias_address),
+                self.biases.change.eq(scale.o),
+                self.biases.carry_address.eq(self.array.carry_address),
+                self.array.bias.eq(self.biases.data),
+            ]
+
+    def _streams(self, m: Module) -> None:
+        """From the array's output through the units and back to its inputs."""
+        array, forward, back, store = (
+            self.array,
+            self.forward,
+            self.backpropagation,
+            self.store,
+        )
+        m.d.comb += [
+            forward.sum.eq(array.result),
+            forward.sum_valid.eq(array.result_valid & ~array.result_backward),
+            forward.sum_output.eq(array.result_output),
+            back.activation.eq(forward.activation),
+            back.hidden_valid.eq(forward.hidden_valid),
+            back.output_valid.eq(forward.output_valid),
+            back.label.eq(self.labels.data),
+            self.labels.read_index.eq(back.label_address),
+            back.sum.eq(array.result),
+            back.sum_valid.eq(array.result_valid & array.result_backward),
+            store.valid.eq(forward.hidden_valid | back.delta_valid),
+            store.vector.eq(Mux(forward.hidden_valid, forward.activation, back.delta)),
+            self.prediction.eq(forward.activation),
+            self.prediction_valid.eq(forward.output_valid),
+        ]
+        if self.design.input_deltas:
+            m.d.comb += [
+                self.input_delta.eq(back.delta),
+                self.input_delta_valid.eq(back.input_delta_valid),
+            ]
+        if self.design.vectors.register_words:
+            m.d.comb += [
+                array.register_write.eq(store.register_write),
+                array.register_lane.eq(store.lane),
+                array.register_address.eq(store.register_address),
+                array.vector.eq(store.vector),
+            ]
+
+    def _weights(self, m: Module) -> None:
+        """The weight port reaches the banks while the array does not need them."""
+        word = self.weight_address[: self.address.word_bits]
+        bank = self.weight_address[self.address.word_bits :]
+        array = self.array
+        m.d.comb += [
+            array.host.eq(~self.busy),
+            array.host_write.eq(self.weight_write),
+            array.host_bank.eq(bank),
+            array.host_address.eq(word),
+            array.host_data.eq(self.weight_data),
+            self.weight.eq(array.host_read),
+        ]
+        if self.design.bias_words:
+            here = bank == self.design.processing_elements
+            bias = delay(m, self.biases.data, 1, "bias")
+            m.d.comb += [
+                self.biases.host.eq(~self.busy),
+                self.biases.host_write.eq(self.weight_write & here),
+                self.biases.host_address.eq(word),
+                self.biases.host_data.eq(self.weight_data),
+                self.weight.eq(Mux(delay(m, here, 2, "bias_bank"), bias, array.host_read)),
+            ]

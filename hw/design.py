@@ -1,0 +1,354 @@
+"""The description of a machine, from which everything else is derived.
+
+The Verilog, the schedule, the golden model's order of operations and the reports all start from
+one frozen `Design`. It is validated where it is made.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Literal
+
+from hw.errors import InputError
+
+Mapping = Literal["row", "column"]
+Subnormals = Literal["flush", "ieee"]
+
+MAPPINGS = ("row", "column")
+ACTIVATIONS = ("sigmoid",)
+
+
+def parse_topology(text: str) -> tuple[int, ...]:
+    """Layer sizes of a topology such as "3-3-3-1": inputs, hidden layers, outputs.
+
+    Raises InputError unless there are at least two sizes, each a whole number of 1 or more.
+    """
+    sizes = text.split("-")
+    if not all(size.isascii() and size.isdigit() for size in sizes):
+        raise InputError(f"a topology must be whole numbers joined by dashes, not {text!r}")
+    layers = tuple(int(size) for size in sizes)
+    _check_layers(layers)
+    return layers
+
+
+def _check_layers(layers: tuple[int, ...]) -> None:
+    if len(layers) < 2:
+        text = "-".join(map(str, layers))
+        raise InputError(f"a topology must have at least 2 sizes (inputs and outputs), not {text!r}")
+    for size in layers:
+        if size < 1:
+            raise InputError(f"a layer size must be 1 or more, not {size}")
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{name} must be a whole number, not {value!r}")
+    if not low <= value <= high:
+        raise InputError(f"{name} must be {low} to {high}, not {value}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer of weights, and where it lies in the array.
+
+    A row-mapped layer keeps neuron n on PE n mod P, fold n div P; its bias is the first word of
+    each fold, for an input that is constantly 1. A column-mapped layer keeps input i on PE i mod P,
+    fold i div P; its biases lie in the bias bank. Every pass sweeps the layer's words in the order
+    of their addresses: fold by fold.
+    """
+
+    number: int  #: 1 for the layer next to the inputs
+    inputs: int
+    outputs: int
+    mapping: Mapping
+    processing_elements: int
+    base: int  #: first word of the layer in every PE's weight bank
+    bias_base: int  #: first word in the bias bank (column-mapped layers only)
+
+    @property
+    def spread(self) -> int:
+        """How many neurons (row-mapped) or inputs (column-mapped) are spread over the PEs."""
+        return self.outputs if self.mapping == "row" else self.inputs
+
+    @property
+    def folds(self) -> int:
+        """How many times the layer is folded onto the PEs."""
+        return -(-self.spread // self.processing_elements)
+
+    @property
+    def fold_length(self) -> int:
+        """Words of one fold in each bank."""
+        return self.inputs + 1 if self.mapping == "row" else self.outputs
+
+    @property
+    def words(self) -> int:
+        """Words of the layer in each bank."""
+        return self.folds * self.fold_length
+
+    @property
+    def last_active(self) -> int:
+        """PEs that hold something in the last fold."""
+        return self.spread - (self.folds - 1) * self.processing_elements
+
+    def weight_address(self, neuron: int, source: int) -> tuple[int, int]:
+        """PE and word of the weight from input `source` to `neuron`."""
+        p = self.processing_elements
+        if self.mapping == "row":
+            return neuron % p, self.base + neuron // p * self.fold_length + 1 + source
+        return source % p, self.base + source // p * self.fold_length + neuron
+
+    def bias_address(self, neuron: int) -> tuple[int, int]:
+        """Bank and word of the bias of `neuron`; the bias bank counts as bank number P."""
+        p = self.processing_elements
+        if self.mapping == "row":
+            return neuron % p, self.base + neuron // p * self.fold_length
+        return p, self.bias_base + neuron
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VectorPlaces:
+    """Where the vectors of one sample lie.
+
+    Members
+    -------
+    first : first address of ("activation", l), the output of layer l = 1 ... L - 1, and of
+        ("delta", l), l = 1 ... L: in the register files for local ones, else in the vector memory.
+    register_words : words of each PE's register file.
+    memory_words : words of the vector memory.
+    """
+
+    first: dict[tuple[str, int], int]
+    register_words: int
+    memory_words: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Design:
+    """What to build.
+
+    Parameters
+    ----------
+    layers : sizes of inputs, hidden layers and outputs.
+    processing_elements : P, the number of neuron ALUs in the array.
+    mapping : "row" or "column" for each layer of weights.
+    activation : activation function of all neurons.
+    subnormals : "flush" (they become zero of the same sign) or "ieee".
+    multiplier_stages, adder_stages : pipeline registers of the FP32 units, clocks.
+    sigmoid_entries : entries of the sigmoid's table, a power of two; it covers -8 to 8.
+    input_deltas : also propagate the error back to the inputs, as if they were the outputs of a
+        sigmoid layer (the first layer must then be row-mapped). The deltas leave by a port.
+    buffer_vectors : training vectors that the buffer holds, a power of two.
+
+    Raises InputError, naming the constraint and the value.
+    """
+
+    layers: tuple[int, ...]
+    processing_elements: int
+    mapping: tuple[Mapping, ...]
+    activation: str = "sigmoid"
+    subnormals: Subnormals = "flush"
+    multiplier_stages: int = 3
+    adder_stages: int = 4
+    sigmoid_entries: int = 2048
+    input_deltas: bool = False
+    buffer_vectors: int = 256
+
+    def __post_init__(self) -> None:
+        _check_layers(self.layers)
+        _check_range("processing elements", self.processing_elements, 1, 4096)
+        _check_range("multiplier stages", self.multiplier_stages, 2, 6)
+        _check_range("adder stages", self.adder_stages, 2, 8)
+        _check_range("sigmoid entries", self.sigmoid_entries, 16, 65536)
+        _check_range("buffer vectors", self.buffer_vectors, 2, 65536)
+        for name in ("sigmoid_entries", "buffer_vectors"):
+            if (value := getattr(self, name)).bit_count() != 1:
+                raise InputError(f"{name.replace('_', ' ')} must be a power of two, not {value}")
+        if len(self.mapping) != len(self.layers) - 1:
+            raise InputError(
+                f"a mapping is needed for each of {len(self.layers) - 1} layers of weights, "
+                f"not {len(self.mapping)}"
+            )
+        for value, known in (
+            *((mapping, MAPPINGS) for mapping in self.mapping),
+            (self.activation, ACTIVATIONS),
+            (self.subnormals, ("flush", "ieee")),
+        ):
+            if value not in known:
+                raise InputError(f"must be one of {', '.join(known)}, not {value!r}")
+        if self.input_deltas and self.mapping[0] != "row":
+            raise InputError("input deltas need a row-mapped first layer, not 'column'")
+
+    @property
+    def topology(self) -> str:
+        """Layer sizes joined by dashes."""
+        return "-".join(map(str, self.layers))
+
+    @property
+    def name(self) -> str:
+        """Name of the generated module and its files."""
+        sizes = "_".join(map(str, self.layers))
+        return f"gradwire_{sizes}_p{self.processing_elements}"
+
+    @functools.cached_property
+    def weight_layers(self) -> tuple[Layer, ...]:
+        """The layers of weights, from the inputs up."""
+        found: list[Layer] = []
+        base = bias_base = 0
+        for number, mapping in enumerate(self.mapping, 1):
+            layer = Layer(
+                number=number,
+                inputs=self.layers[number - 1],
+                outputs=self.layers[number],
+                mapping=mapping,
+                processing_elements=self.processing_elements,
+                base=base,
+                bias_base=bias_base,
+            )
+            base += layer.words
+            bias_base += layer.outputs if mapping == "column" else 0
+            found.append(layer)
+        return tuple(found)
+
+    @property
+    def bank_words(self) -> int:
+        """Words of each PE's weight bank."""
+        return sum(layer.words for layer in self.weight_layers)
+
+    @property
+    def bias_words(self) -> int:
+        """Words of the bias bank; 0 when every layer is row-mapped."""
+        return sum(layer.outputs for layer in self.weight_layers if layer.mapping == "column")
+
+    @property
+    def useful_multiply_adds(self) -> int:
+        """Multiply-adds of one iteration, biases apart: forward, deltas, updates."""
+        weights = [a * b for a, b in zip(self.layers, self.layers[1:], strict=False)]
+        deltas = weights if self.input_deltas else weights[1:]
+        return 2 * sum(weights) + sum(deltas)
+
+    @property
+    def limit_clocks(self) -> int:
+        """Clocks of one iteration if every PE retired a multiply-add every clock."""
+        return -(-self.useful_multiply_adds // self.processing_elements)
+
+    @property
+    def record_words(self) -> int:
+        """Words of one training vector: its inputs, then its labels."""
+        return self.layers[0] + self.layers[-1]
+
+    # Where the vectors of one sample lie. A vector that is broadcast lies in the vector memory;
+    # one that stays beside the arithmetic lies in the PEs' register files, element n on PE n mod P.
+
+    def activation_is_local(self, number: int) -> bool:
+        """Whether the input vector of weight layer `number` is kept in the PEs."""
+        return self.weight_layers[number - 1].mapping == "column"
+
+    def delta_is_local(self, number: int) -> bool:
+        """Whether the delta of weight layer `number` is kept in the PEs."""
+        return self.weight_layers[number - 1].mapping == "row"
+
+    @functools.cached_property
+    def vectors(self) -> "VectorPlaces":
+        """Where the hidden activations and the deltas of one sample lie."""
+        first: dict[tuple[str, int], int] = {}
+        words = {True: 0, False: 0}
+
+        def put(kind: str, number: int, local: bool) -> None:
+            first[kind, number] = words[local]
+            size = self.layers[number]
+            words[local] += -(-size // self.processing_elements) if local else size
+
+        for number in range(1, len(self.layers)):
+            if number < len(self.layers) - 1:
+                put("activation", number, self.activation_is_local(number + 1))
+            put("delta", number, self.delta_is_local(number))
+        return VectorPlaces(first=first, register_words=words[True], memory_words=words[False])
+
+
+# The order of additions. Golden model and hardware both read it here; neither reads the other.
+
+
+def reduction_depth(leaves: int) -> int:
+    """Levels of adders that sum `leaves` products and a carried value."""
+    return math.ceil(math.log2(leaves + 1))
+
+
+def reduction_blocks(leaves: int) -> tuple[int, ...]:
+    """How REDUCE sums the products of `leaves` PEs and the carried value.
+
+    The products are cut into blocks, in the order of the PEs; a block is summed pairwise (an odd
+    one out moves up a level). The carried value is added to the last block's sum, the result to
+    the block before, and so on: with P products, P adders, the least depth, and among those the
+    carried value enters as late as it can, so that a fold waits least for the fold before.
+
+    >>> reduction_blocks(100)
+    (64, 32, 4)
+    """
+    blocks = []
+    size = 1 << (reduction_depth(leaves) - 1)
+    while leaves > size:
+        blocks.append(size)
+        leaves -= size
+        size //= 2
+    return (*blocks, leaves)
+
+
+@dataclasses.dataclass(frozen=True)
+class Combine:
+    """One addition of partial sums, both on the adder's output at some clock.
+
+    `clock` is counted from the clock in which the last product enters the adder; the earlier
+    operand was on the output `delay` clocks before. `left` and `right` number the operands: the
+    partial sums in the order in which they leave the adder, then the results of the combinations.
+    """
+
+    clock: int
+    delay: int
+    left: int
+    right: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Accumulation:
+    """How one PE's adder sums `length` products that arrive one a clock.
+
+    With more products than the adder has stages (K), K partial sums rotate through the adder:
+    product k is added to partial sum k mod K. With fewer, neighbours are added in pairs (the odd
+    one passes). Then the partial sums are combined, always the two that have waited longest.
+
+    Members
+    -------
+    length : number of products.
+    rotating : whether partial sums rotate; otherwise products are added in pairs.
+    sums : number of partial sums.
+    combines : the additions of partial sums, in order.
+    ready : clocks from the last product entering the adder to the sum leaving it.
+    """
+
+    length: int
+    rotating: bool
+    sums: int
+    combines: tuple[Combine, ...]
+    ready: int
+
+
+@functools.cache
+def accumulation(length: int, adder_latency: int) -> Accumulation:
+    """The order in which ACCUMULATE sums `length` products on an adder of that latency (clocks)."""
+    last = length - 1
+    rotating = length > adder_latency
+    if rotating:
+        entered = list(range(length - adder_latency, length))
+    else:
+        entered = [min(first + 1, last) for first in range(0, length, 2)]
+    # (clock on the output, number), counted from the last product's entry
+    waiting = [(clock - last + adder_latency, number) for number, clock in enumerate(entered)]
+    sums = len(waiting)
+    combines: list[Combine] = []
+    while len(waiting) > 1:
+        waiting.sort()
+        (early, left), (late, right) = waiting[:2]
+        number = sums + len(combines)
+        combines.append(Combine(late, late - early, left, right))
+        waiting = [*waiting[2:], (late + adder_latency, number)]
+    return Accumulation(length, rotating, sums, tuple(combines), waiting[0][0])

@@ -1,0 +1,221 @@
+"""The neuron ALU: one processing element of the array."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.delay import delay
+from hw.design import Design
+from hw.fp.adder import Adder
+from hw.fp.multiplier import Multiplier
+from hw.schedule import Schedule
+from hw.verilog import place
+
+# The value that changes no sum, not even one of negative zeros.
+NEGATIVE_ZERO = 1 << 31
+
+TREE = "tree"
+PASS = "pass"
+PAIR = "pair"
+ROTATE = "rotate"
+UPDATE = "update"
+
+
+def combine(clocks: int) -> str:
+    """Name of the adder input that adds the output and the output of `clocks` clocks ago."""
+    return f"combine {clocks}"
+
+
+def adder_inputs(schedule: Schedule) -> tuple[str, ...]:
+    """What the adder adds: the meaning of each code of `adder_select`.
+
+    TREE (what the adder tree brings), PASS (the product alone), PAIR (a product and the one
+    before), ROTATE (the product and the output), UPDATE (the product and the weight), and the
+    combinations of the output with an earlier output. Only those that the schedule needs.
+    """
+    found = {UPDATE, PASS}
+    delays = set()
+    for op in schedule.operations:
+        if op.sums is not None:
+            found.add(ROTATE if op.sums.rotating else PAIR)
+            delays.update(step.delay for step in op.sums.combines)
+    order = [name for name in (UPDATE, PASS, PAIR, ROTATE) if name in found]
+    return (TREE, *order, *map(combine, sorted(delays)))
+
+
+class ProcessingElement(wiring.Component):
+    """One FP32 multiplier, one FP32 adder, a weight bank and a register file.
+
+    It does what the array's three operations ask of it, one multiply-add a clock. Clocks below are
+    those of hw.schedule: q is the slot, s = q + 1 + multiplier latency.
+
+    Parameters
+    ----------
+    schedule : of the machine that it is for.
+
+    Members
+    -------
+    bank_address : word to read, at q.
+    bank_data : the word, at q + 1.
+    write, write_address : the word to write; its data is `host_data` if `host`, else `sum`.
+    register_write, register_write_address, vector : write port of the register file.
+    input_write, input_write_address, network_input : write port of the inputs' register file.
+    local_address, local_input : word of the register file (of the inputs' file) to read, at q.
+    broadcast : operand from outside, at q + 1.
+    update, reduce : which operands the multiplier takes, at q + 1: local and broadcast, weight and
+        local; weight and broadcast if neither.
+    enable : whether the product counts in the adder tree, at s.
+    product : for the adder tree; negative zero if not enabled. At s.
+    adder_select : index in `adder_inputs`, at s.
+    tree_x, tree_y : operands from the adder tree.
+    sum : output of the adder.
+    drain_load, drain_i, drain_o : one word of the chain that shifts the sums out.
+    """
+
+    clocked = True
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        design = schedule.design
+        self.inputs = adder_inputs(schedule)
+        bank = range(max(2, design.bank_words))
+        ports = {
+            "bank_address": In(bank),
+            "bank_data": Out(32),
+            "write": In(1),
+            "write_address": In(bank),
+            "host": In(1),
+            "host_data": In(32),
+            "broadcast": In(32),
+            "update": In(1),
+            "reduce": In(1),
+            "enable": In(1),
+            "product": Out(32),
+            "adder_select": In(range(len(self.inputs))),
+            "tree_x": In(32),
+            "tree_y": In(32),
+            "sum": Out(32),
+            "drain_load": In(1),
+            "drain_i": In(32),
+            "drain_o": Out(32),
+        }
+        if words := design.vectors.register_words:
+            ports |= {
+                "register_write": In(1),
+                "register_write_address": In(range(max(2, words))),
+                "vector": In(32),
+            }
+        if words := input_words(design):
+            ports |= {
+                "input_write": In(1),
+                "input_write_address": In(range(max(2, words))),
+                "network_input": In(32),
+            }
+        ports["local_address"] = In(local_address_width(design))
+        ports["local_input"] = In(1)
+        super().__init__(ports)
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module."""
+        return f"{self.schedule.design.name}_pe"
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        design, lat = self.schedule.design, self.schedule.latencies
+        weight = self._bank(m)
+        local = self._local(m, design)
+
+        multiplier = Multiplier(subnormals=design.subnormals, stages=design.multiplier_stages)
+        place(m, "multiplier", multiplier, platform)
+        m.d.comb += [
+            multiplier.a.eq(Mux(self.update, local, weight)),
+            multiplier.b.eq(Mux(self.reduce, local, self.broadcast)),
+            self.product.eq(Mux(self.enable, multiplier.o, NEGATIVE_ZERO)),
+        ]
+        adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
+        place(m, "adder", adder, platform)
+        old_weight = delay(m, weight, lat.multiplier, "weight")
+        m.d.comb += [*self._adder_operands(m, adder, multiplier.o, old_weight)]
+        m.d.comb += self.sum.eq(adder.o)
+        m.d.sync += self.drain_o.eq(Mux(self.drain_load, adder.o, self.drain_i))
+        return m
+
+    def _bank(self, m: Module) -> Signal:
+        m.submodules.bank = bank = memory.Memory(
+            shape=32, depth=self.schedule.design.bank_words, init=[]
+        )
+        read, write = bank.read_port(), bank.write_port()
+        m.d.comb += [
+            read.addr.eq(self.bank_address),
+            self.bank_data.eq(read.data),
+            write.addr.eq(self.write_address),
+            write.en.eq(self.write),
+            write.data.eq(Mux(self.host, self.host_data, self.sum)),
+        ]
+        return read.data
+
+    def _local(self, m: Module, design: Design) -> Signal | Const:
+        """The operand that lies beside the arithmetic, at q + 1."""
+        words = []
+        if design.vectors.register_words:
+            port = self.register_write, self.register_write_address, self.vector
+            words.append(self._register_file(m, "registers", design.vectors.register_words, *port))
+        if input_words(design):
+            port = self.input_write, self.input_write_address, self.network_input
+            words.append(self._register_file(m, "inputs", input_words(design), *port))
+        if len(words) == 2:
+            from_inputs = delay(m, self.local_input, 1, "local_input")
+            return Mux(from_inputs, words[1], words[0])
+        return words[0] if words else Const(0, 32)
+
+    def _register_file(
+        self, m: Module, name: str, words: int, enable: Signal, address: Signal, data: Signal
+    ) -> Signal:
+        m.submodules[name] = file = memory.Memory(shape=32, depth=words, init=[])
+        write = file.write_port()
+        # What arrives in the clock in which it is asked for is passed on: a clock less to wait.
+        read = file.read_port(transparent_for=[write])
+        m.d.comb += [
+            write.en.eq(enable),
+            write.addr.eq(address),
+            write.data.eq(data),
+            read.addr.eq(self.local_address),
+        ]
+        return read.data
+
+    def _adder_operands(
+        self, m: Module, adder: Adder, product: Signal, weight: Signal
+    ) -> list[object]:
+        earlier = {0: self.sum}
+        delays = [int(name.split()[1]) for name in self.inputs if name.startswith("combine")]
+        for clocks in range(1, max(delays, default=0) + 1):
+            earlier[clocks] = delay(m, earlier[clocks - 1], 1, f"sum_{clocks}")
+        operands = {
+            TREE: (self.tree_x, self.tree_y),
+            UPDATE: (product, weight),
+            PASS: (product, Const(NEGATIVE_ZERO, 32)),
+            PAIR: (product, delay(m, product, 1, "product") if PAIR in self.inputs else product),
+            ROTATE: (product, self.sum),
+        } | {combine(clocks): (self.sum, earlier[clocks]) for clocks in delays}
+        chosen = [operands[name] for name in self.inputs]
+        return [
+            adder.a.eq(Array(x for x, _ in chosen)[self.adder_select]),
+            adder.b.eq(Array(y for _, y in chosen)[self.adder_select]),
+        ]
+
+
+def input_words(design: Design) -> int:
+    """Words of each PE's register file for inputs: those of this sample and of the next.
+
+    Zero unless the first layer is column-mapped. The halves begin at powers of two.
+    """
+    first = design.weight_layers[0]
+    if first.mapping == "row":
+        return 0
+    return 2 << (first.folds - 1).bit_length()
+
+
+def local_address_width(design: Design) -> int:
+    """Bits that address the larger of a PE's register files."""
+    return max(1, (max(design.vectors.register_words, input_words(design)) - 1).bit_length())
