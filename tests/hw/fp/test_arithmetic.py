@@ -1,0 +1,60 @@
+"""The RTL of adders and multipliers, in Verilator, against references that share nothing with it.
+
+Every component of a test sees a new pair of operands each clock, and gives its results at its
+stated latency.
+"""
+
+from fp_reference import all_pairs, expected, expected_float32, random_pairs
+from fp_replay import complain, replay
+
+from hw.fp.adder import Adder
+from hw.fp.format import BFLOAT16, BINARY16, BINARY32, E4M3, E5M2, FloatFormat
+from hw.fp.multiplier import Multiplier
+
+OPERATION = {Adder: "add", Multiplier: "multiply"}
+MODES = ("flush", "ieee")
+
+
+def every_stage_count(format):
+    return [
+        kind(format, subnormals=mode, stages=stages)
+        for kind in OPERATION
+        for mode in MODES
+        for stages in kind.REGISTERED[mode]
+    ]
+
+
+def check(components, operands, folder, reference, optimize=0):
+    results = replay(components, operands, folder, optimize)
+    assert len(results) == len(components) > 0
+    for component, got in results.items():
+        a, b = operands[component.format]
+        operation = OPERATION[type(component)]
+        want = reference(component.format, operation, component.subnormals, a, b)
+        complain(component, want, got, a, b)
+
+
+def test_binary32_at_random(tmp_path):
+    operands = {BINARY32: random_pairs(BINARY32, 1 << 20, seed=1)}
+
+    def by_numpy(format, *arguments):
+        return expected_float32(*arguments)
+
+    check(every_stage_count(BINARY32), operands, tmp_path, by_numpy, optimize=1)
+
+
+def test_8_bit_formats_exhaustively(tmp_path):
+    formats = (E5M2, E4M3)
+    components = [component for format in formats for component in every_stage_count(format)]
+    operands = {format: all_pairs(format) for format in formats}
+    check(components, operands, tmp_path, expected)
+
+
+def test_other_formats_at_random(tmp_path):
+    # The last ones are on either side of the width at which a product takes several blocks.
+    formats = [BINARY16, BFLOAT16, *(FloatFormat(*w) for w in [(2, 2), (2, 9), (7, 17), (6, 18)])]
+    components = [
+        kind(format, subnormals=mode) for format in formats for kind in OPERATION for mode in MODES
+    ]
+    operands = {format: random_pairs(format, 1 << 18, seed=2) for format in formats}
+    check(components, operands, tmp_path, expected)
