@@ -66,6 +66,11 @@ class Multiplier(Operator):
     ) -> None:
         super().__init__(format, subnormals=subnormals, stages=stages)
 
+    @property
+    def _in_blocks(self) -> bool:
+        """Whether the significands' product is the sum of four that each fit a block."""
+        return _BLOCK < self.format.significand_bits <= 2 * _BLOCK
+
     def _unpack(self, p: Pipeline) -> None:
         f = self.format
         for x, value in (("a", p.a), ("b", p.b)):
@@ -88,7 +93,7 @@ class Multiplier(Operator):
     def _multiply(self, p: Pipeline) -> None:
         f = self.format
         a, b = p.a_significand, p.b_significand
-        if _BLOCK < len(a) <= 2 * _BLOCK:
+        if self._in_blocks:
             p.low = a[:_BLOCK] * b[:_BLOCK]
             p.cross_a = a[_BLOCK:] * b[:_BLOCK]
             p.cross_b = a[:_BLOCK] * b[_BLOCK:]
@@ -123,12 +128,12 @@ class Multiplier(Operator):
         p.distance = Mux(p.left < -right, 0, (p.left + right)[: (2 * right).bit_length()])
 
     def _cross(self, p: Pipeline) -> None:
-        if self.format.significand_bits > _BLOCK:
+        if self._in_blocks:
             p.cross = p.cross_a + p.cross_b
 
     def _add(self, p: Pipeline) -> None:
         bits = self.format.significand_bits
-        if bits > _BLOCK:
+        if self._in_blocks:
             # The low bits of the lowest product are final, so the carry chain starts above them.
             upper = Cat(p.low[_BLOCK:], p.high) + p.cross
             p.product = Cat(p.low[:_BLOCK], upper)[: 2 * bits]

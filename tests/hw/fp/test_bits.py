@@ -2,7 +2,7 @@ import random
 
 import pytest
 from amaranth.hdl import Module, Signal
-from amaranth.sim import Delay, Simulator
+from amaranth.sim import Simulator
 
 from hw.fp.bits import leading_zeros, lost_by_shift
 
@@ -15,7 +15,7 @@ def evaluate(m, inputs, outputs, cases):
         for case in cases:
             for signal, value in zip(inputs, case, strict=True):
                 ctx.set(signal, value)
-            await Delay(1e-6)
+            await ctx.delay(1e-6)
             seen.append(tuple(ctx.get(output) for output in outputs))
 
     simulator = Simulator(m)

@@ -16,7 +16,7 @@ STAGES = {Adder: range(2, 9), Multiplier: range(2, 7)}
 both = pytest.mark.parametrize("operator", STAGES)
 
 
-@pytest.mark.parametrize("registered", [(), ("first",), ("second",), ("first", "second", "third")])
+@pytest.mark.parametrize("registered", [("first",), ("second",), ("first", "second", "third")])
 def test_value_arrives_with_its_step(registered):
     m, source, target = Module(), Signal(8), Signal(8)
     p = Pipeline(m, registered)
