@@ -1,5 +1,7 @@
 """The array: P processing elements in lock step, the adder tree they form, the drain chain."""
 
+import itertools
+
 from amaranth.hdl import Array as Choice
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
@@ -17,6 +19,7 @@ from hw.pe import (
     input_words,
 )
 from hw.schedule import BACKPROPAGATION, FORWARD, Schedule
+from hw.shape import below
 from hw.verilog import place
 from hw.walker import VectorWalker
 
@@ -49,7 +52,7 @@ class NeuronArray(wiring.Component):
         ports = {
             "control": In(array_control(schedule)),
             "broadcast": In(32),
-            "carry_address": Out(range(max(2, design.bias_words))),
+            "carry_address": Out(below(design.bias_words)),
             "bias": In(32),
             "result": Out(32),
             "result_valid": Out(1),
@@ -58,22 +61,22 @@ class NeuronArray(wiring.Component):
             "host": In(1),
             "host_write": In(1),
             "host_bank": In(range(self.pes + 1)),
-            "host_address": In(range(max(2, design.bank_words))),
+            "host_address": In(below(design.bank_words)),
             "host_data": In(32),
             "host_read": Out(32),
         }
         if words := design.vectors.register_words:
             ports |= {
                 "register_write": In(1),
-                "register_lane": In(range(max(2, self.pes))),
-                "register_address": In(range(max(2, words))),
+                "register_lane": In(below(self.pes)),
+                "register_address": In(below(words)),
                 "vector": In(32),
             }
         if words := input_words(design):
             ports |= {
                 "input_write": In(1),
-                "input_lane": In(range(max(2, self.pes))),
-                "input_address": In(range(max(2, words))),
+                "input_lane": In(below(self.pes)),
+                "input_address": In(below(words)),
                 "network_input": In(32),
             }
         super().__init__(ports)
@@ -127,15 +130,13 @@ class NeuronArray(wiring.Component):
                 clock = step.clock
                 with m.If(last):
                     m.d.comb += select.eq(inputs.index(combine(step.delay)))
-            ready.append(
-                delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True)
-            )
+            ready.append(delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True))
         for done in ready:
             with m.If(done):
                 m.d.comb += self.ready.eq(1)
         for pe in pes:
             m.d.comb += [pe.adder_select.eq(select), pe.drain_load.eq(self.ready)]
-        for pe, following in zip(pes, pes[1:], strict=False):
+        for pe, following in itertools.pairwise(pes):
             m.d.comb += pe.drain_i.eq(following.drain_o)
 
     def _write_side(self, m: Module, pes: list[ProcessingElement]) -> None:
@@ -218,15 +219,18 @@ class NeuronArray(wiring.Component):
             with m.If(delay(m, control.bias & control.first_fold, lat.carry, "carry_bias")):
                 m.d.comb += carry.eq(self.bias)
         if folded:
+            before = self._partial_sums(m)
             with m.If(~first_fold):
-                m.d.comb += carry.eq(self._partial_sums(m))
+                m.d.comb += carry.eq(before)
         return carry
 
     def _partial_sums(self, m: Module) -> Value:
         """Memory of the sums of the fold before; the word for the carry input."""
         lat, control = self.schedule.latencies, self.control
         depth = max(op.length for op in reductions(self.schedule) if op.layer.folds > 1)
-        m.submodules.partial_sums = sums_ = memory.Memory(shape=32, depth=depth, init=[])
+        m.submodules.partial_sums = sums_ = memory.Memory(
+            shape=32, depth=len(below(depth)), init=[]
+        )
         write = sums_.write_port()
         read = sums_.read_port(transparent_for=[write])
         stores = control.valid & control.reduce & ~control.final
@@ -260,9 +264,7 @@ class NeuronArray(wiring.Component):
                 m.d.comb += self.result.eq(pes[1].drain_o)
             m.d.sync += lane.eq(Mux(self.ready, 2, lane + 1))
             with m.If(self.ready | draining):
-                m.d.sync += draining.eq(
-                    ~walker.last & (self.ready | (lane != self.pes))
-                )
+                m.d.sync += draining.eq(~walker.last & (self.ready | (lane != self.pes)))
         layers = len(self.schedule.design.layers) - 1
         m.d.comb += [
             self.result_output.eq(walker.vector == layers - 1),

@@ -9,6 +9,7 @@ from hw.fp.adder import Adder
 from hw.fp.format import BINARY32
 from hw.fp.multiplier import Multiplier
 from hw.schedule import BACKPROPAGATION, Schedule
+from hw.shape import below
 from hw.verilog import place
 from hw.walker import VectorWalker
 
@@ -43,7 +44,7 @@ class BackpropagationUnit(wiring.Component):
                 "output_valid": In(1),
                 "network_input": In(32),
                 "network_input_valid": In(1),
-                "label_address": Out(range(max(2, schedule.design.layers[-1]))),
+                "label_address": Out(below(schedule.design.layers[-1])),
                 "label": In(32),
                 "sum": In(32),
                 "sum_valid": In(1),
@@ -121,7 +122,7 @@ class BackpropagationUnit(wiring.Component):
         for number in sorted(numbers):
             first[number], words = words, words + design.layers[number]
         lengths = [design.layers[number] for number in numbers]
-        m.submodules.derivatives = file = memory.Memory(shape=32, depth=words, init=[])
+        m.submodules.derivatives = file = memory.Memory(shape=32, depth=len(below(words)), init=[])
         m.submodules.going_forward = ahead = VectorWalker([words], [0])
         m.submodules.going_back = back = VectorWalker(lengths, [first[n] for n in numbers])
         write, read = file.write_port(), file.read_port()

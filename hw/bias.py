@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.delay import delay
 from hw.fp.adder import Adder
 from hw.schedule import Schedule
+from hw.shape import below
 from hw.verilog import place
 
 
@@ -29,7 +30,7 @@ class BiasBank(wiring.Component):
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        address = range(max(2, schedule.design.bias_words))
+        address = below(schedule.design.bias_words)
         super().__init__(
             {
                 "carry_address": In(address),
@@ -52,7 +53,9 @@ class BiasBank(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         design = self.schedule.design
-        m.submodules.bank = bank = memory.Memory(shape=32, depth=design.bias_words, init=[])
+        m.submodules.bank = bank = memory.Memory(
+            shape=32, depth=len(below(design.bias_words)), init=[]
+        )
         read, write = bank.read_port(), bank.write_port()
         adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
         place(m, "adder", adder, platform)

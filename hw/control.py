@@ -6,6 +6,7 @@ from amaranth.lib import data
 from hw.design import Accumulation
 from hw.pe import adder_inputs, local_address_width
 from hw.schedule import ACCUMULATE, REDUCE, Operation, Schedule
+from hw.shape import below
 
 
 def reductions(schedule: Schedule) -> list[Operation]:
@@ -51,16 +52,16 @@ def array_control(schedule: Schedule) -> data.StructLayout:
             "valid": 1,
             "update": 1,
             "reduce": 1,
-            "bank_address": range(design.bank_words),
+            "bank_address": below(design.bank_words),
             "local_input": 1,
             "local_address": unsigned(local_address_width(design)),
             "adder_select": range(len(adder_inputs(schedule))),
-            "finished": range(len(sums(schedule)) + 1),
-            "active": range(len(active_counts(schedule))),
+            "finished": below(len(sums(schedule)) + 1),
+            "active": below(len(active_counts(schedule))),
             "final": 1,
             "first_fold": 1,
             "bias": 1,
-            "element": range(longest),
-            "bias_address": range(max(2, design.bias_words)),
+            "element": below(longest),
+            "bias_address": below(design.bias_words),
         }
     )

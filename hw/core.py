@@ -16,6 +16,7 @@ from hw.gradient_descent import GradientDescentUnit
 from hw.pe import input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer
+from hw.shape import below
 from hw.vectors import VectorStore
 from hw.verilog import place
 
@@ -176,8 +177,8 @@ class Core(wiring.Component):
                 file.read_half.eq(self.sequencer.half),
             ]
         if self.design.activation_is_local(1):
-            lane = Signal(range(max(2, self.design.processing_elements)))
-            fold = Signal(range(max(2, self.design.weight_layers[0].folds)))
+            lane = Signal(below(self.design.processing_elements))
+            fold = Signal(below(self.design.weight_layers[0].folds))
             half = buffer.half << (input_words(self.design).bit_length() - 2)
             turn = lane == self.design.processing_elements - 1
             with m.If(buffer.input_write):

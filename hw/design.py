@@ -6,6 +6,7 @@ one frozen `Design`. It is validated where it is made.
 
 import dataclasses
 import functools
+import itertools
 import math
 from typing import Literal
 
@@ -34,7 +35,9 @@ def parse_topology(text: str) -> tuple[int, ...]:
 def _check_layers(layers: tuple[int, ...]) -> None:
     if len(layers) < 2:
         text = "-".join(map(str, layers))
-        raise InputError(f"a topology must have at least 2 sizes (inputs and outputs), not {text!r}")
+        raise InputError(
+            f"a topology must have at least 2 sizes (inputs and outputs), not {text!r}"
+        )
     for size in layers:
         if size < 1:
             raise InputError(f"a layer size must be 1 or more, not {size}")
@@ -222,7 +225,7 @@ class Design:
     @property
     def useful_multiply_adds(self) -> int:
         """Multiply-adds of one iteration, biases apart: forward, deltas, updates."""
-        weights = [a * b for a, b in zip(self.layers, self.layers[1:], strict=False)]
+        weights = [a * b for a, b in itertools.pairwise(self.layers)]
         deltas = weights if self.input_deltas else weights[1:]
         return 2 * sum(weights) + sum(deltas)
 

@@ -9,6 +9,7 @@ from hw.design import Design
 from hw.fp.adder import Adder
 from hw.fp.multiplier import Multiplier
 from hw.schedule import Schedule
+from hw.shape import below
 from hw.verilog import place
 
 # The value that changes no sum, not even one of negative zeros.
@@ -78,7 +79,7 @@ class ProcessingElement(wiring.Component):
         self.schedule = schedule
         design = schedule.design
         self.inputs = adder_inputs(schedule)
-        bank = range(max(2, design.bank_words))
+        bank = below(design.bank_words)
         ports = {
             "bank_address": In(bank),
             "bank_data": Out(32),
@@ -102,13 +103,13 @@ class ProcessingElement(wiring.Component):
         if words := design.vectors.register_words:
             ports |= {
                 "register_write": In(1),
-                "register_write_address": In(range(max(2, words))),
+                "register_write_address": In(below(words)),
                 "vector": In(32),
             }
         if words := input_words(design):
             ports |= {
                 "input_write": In(1),
-                "input_write_address": In(range(max(2, words))),
+                "input_write_address": In(below(words)),
                 "network_input": In(32),
             }
         ports["local_address"] = In(local_address_width(design))
@@ -143,7 +144,7 @@ class ProcessingElement(wiring.Component):
 
     def _bank(self, m: Module) -> Signal:
         m.submodules.bank = bank = memory.Memory(
-            shape=32, depth=self.schedule.design.bank_words, init=[]
+            shape=32, depth=len(below(self.schedule.design.bank_words)), init=[]
         )
         read, write = bank.read_port(), bank.write_port()
         m.d.comb += [
@@ -172,7 +173,7 @@ class ProcessingElement(wiring.Component):
     def _register_file(
         self, m: Module, name: str, words: int, enable: Signal, address: Signal, data: Signal
     ) -> Signal:
-        m.submodules[name] = file = memory.Memory(shape=32, depth=words, init=[])
+        m.submodules[name] = file = memory.Memory(shape=32, depth=len(below(words)), init=[])
         write = file.write_port()
         # What arrives in the clock in which it is asked for is passed on: a clock less to wait.
         read = file.read_port(transparent_for=[write])

@@ -80,8 +80,10 @@ class Latencies:
     def of(cls, design: Design) -> "Latencies":
         """Read them off the components that `design` is built of."""
         return cls(
-            multiplier=len(Multiplier.REGISTERED[design.multiplier_stages]),
-            adder=len(Adder.REGISTERED[design.adder_stages]),
+            multiplier=Multiplier(
+                subnormals=design.subnormals, stages=design.multiplier_stages
+            ).latency,
+            adder=Adder(subnormals=design.subnormals, stages=design.adder_stages).latency,
             activation=SigmoidTable.latency,
             depth=reduction_depth(design.processing_elements),
             carry_path=len(reduction_blocks(design.processing_elements)),
@@ -458,9 +460,7 @@ def _finish(times: _Times) -> int:
     """Clock after the last write that one sample causes."""
     lat = times.lat
     ends = [
-        int(op.at(op.slots).max()) + lat.sum
-        for op in times.operations
-        if op.operation == UPDATE
+        int(op.at(op.slots).max()) + lat.sum for op in times.operations if op.operation == UPDATE
     ]
     ends += [int(clocks.max()) for clocks in times.deltas.values()]
     return max(ends) + 1
@@ -514,9 +514,7 @@ def _best_design(layers: tuple[int, ...], pes: int, parameters: tuple) -> Design
     count = len(layers) - 1
 
     def make(mapping: tuple[str, ...]) -> Design:
-        return Design(
-            layers=layers, processing_elements=pes, mapping=mapping, **dict(parameters)
-        )
+        return Design(layers=layers, processing_elements=pes, mapping=mapping, **dict(parameters))
 
     def clocks(mapping: tuple[str, ...]) -> int:
         try:
@@ -532,6 +530,6 @@ def _best_design(layers: tuple[int, ...], pes: int, parameters: tuple) -> Design
     mapping = ("row",) * count
     for index in range(count):
         mapping = min(
-            (mapping[:index] + (choice,) + mapping[index + 1 :] for choice in MAPPINGS), key=clocks
+            ((*mapping[:index], choice, *mapping[index + 1 :]) for choice in MAPPINGS), key=clocks
         )
     return make(mapping)

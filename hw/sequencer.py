@@ -16,6 +16,7 @@ from hw.schedule import (
     Schedule,
 )
 from hw.schedule import UPDATE as UPDATE_OPERATION
+from hw.shape import below
 
 
 class Sequencer(wiring.Component):
@@ -46,7 +47,7 @@ class Sequencer(wiring.Component):
         self.schedule = schedule
         design = schedule.design
         self.program = [self._encode(index) for index in range(len(schedule.operations))]
-        broadcast = range(max(2, design.layers[0], design.vectors.memory_words))
+        broadcast = below(max(design.layers[0], design.vectors.memory_words))
         super().__init__(
             {
                 "start": In(1),
@@ -54,7 +55,7 @@ class Sequencer(wiring.Component):
                 "loaded": In(1),
                 "take": Out(1),
                 "busy": Out(1),
-                "instruction": Out(range(max(2, len(self.program)))),
+                "instruction": Out(below(len(self.program))),
                 "issue": Out(1),
                 "broadcast_one": Out(1),
                 "broadcast_input": Out(1),
@@ -160,16 +161,12 @@ class Sequencer(wiring.Component):
         first = self.program[-1]
         self.element = Signal(word.last_element.shape())
         self.fold = Signal(word.last_fold.shape())
-        self.bank = Signal(
-            range(max(2, self.schedule.design.bank_words)), init=first["next_bank"]
-        )
+        self.bank = Signal(below(self.schedule.design.bank_words), init=first["next_bank"])
         self.local = Signal(
-            range(max(2, self.schedule.design.vectors.register_words, self._input_folds())),
+            below(max(self.schedule.design.vectors.register_words, self._input_folds())),
             init=first["next_local"],
         )
-        self.bias = Signal(
-            range(max(2, self.schedule.design.bias_words)), init=first["next_bias"]
-        )
+        self.bias = Signal(below(self.schedule.design.bias_words), init=first["next_bias"])
         self.last_element = Signal()
         self.last_fold = Signal()
         m.d.comb += [

@@ -1,6 +1,7 @@
 """Outside tools: run them, keep what they say, and fail in one line."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -36,6 +37,16 @@ def cache_dir() -> Path:
     if chosen:
         return Path(chosen).absolute()
     return Path(platformdirs.user_cache_dir("gradwire", appauthor=False))
+
+
+@contextlib.contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold the lock `name`, one process of this user at a time, for the `with` block."""
+    folder = cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # given up when the file is closed, or the process ends
+        yield
 
 
 def executable(name: str) -> str:

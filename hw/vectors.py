@@ -5,6 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.schedule import BACKPROPAGATION, FORWARD, Schedule
+from hw.shape import below
 from hw.walker import VectorWalker
 
 
@@ -32,9 +33,9 @@ class VectorStore(wiring.Component):
                 "vector": In(32),
                 "valid": In(1),
                 "register_write": Out(1),
-                "lane": Out(range(max(2, design.processing_elements))),
-                "register_address": Out(range(max(2, places.register_words))),
-                "read_address": In(range(max(2, places.memory_words))),
+                "lane": Out(below(design.processing_elements)),
+                "register_address": Out(below(places.register_words)),
+                "read_address": In(below(places.memory_words)),
                 "data": Out(32),
             }
         )
@@ -63,7 +64,7 @@ class VectorStore(wiring.Component):
         ]
         if places.memory_words:
             m.submodules.memory = file = memory.Memory(
-                shape=32, depth=places.memory_words, init=[]
+                shape=32, depth=len(below(places.memory_words)), init=[]
             )
             write = file.write_port()
             read = file.read_port(transparent_for=[write])

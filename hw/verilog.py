@@ -8,17 +8,13 @@ library (Amaranth's own simulator) the component is an ordinary submodule.
 
 import subprocess
 import sys
-import warnings
 from collections.abc import Mapping
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, UnusedElaboratable, Value
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
 from hw.errors import ToolError
-
-# Of equal components only the first is elaborated; Amaranth would complain of the others.
-warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 # The processes that Amaranth emits are written as `always` blocks; memories as arrays.
 _SCRIPT = """read_rtlil <<rtlil

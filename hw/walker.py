@@ -6,6 +6,8 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.shape import below
+
 
 class VectorWalker(wiring.Component):
     """Says of each element which vector it belongs to and where that one's elements lie.
@@ -43,18 +45,18 @@ class VectorWalker(wiring.Component):
         super().__init__(
             {
                 "step": In(1),
-                "vector": Out(range(len(self.lengths))),
+                "vector": Out(below(len(self.lengths))),
                 "last": Out(1),
-                "lane": Out(range(max(self.strides))),
-                "address": Out(range(max(ends) + 1), init=self.first[0]),
-                "next_address": Out(range(max(ends) + 1)),
+                "lane": Out(below(max(self.strides))),
+                "address": Out(below(max(ends) + 1), init=self.first[0]),
+                "next_address": Out(below(max(ends) + 1)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         count = len(self.lengths)
-        element = Signal(range(max(self.lengths)))
+        element = Signal(below(max(self.lengths)))
         following = [self.first[(index + 1) % count] for index in range(count)]
         turn = Signal()
         m.d.comb += [

@@ -200,14 +200,15 @@ def _runtime(model: Path, waves: bool, log: Path) -> Path:
     objects = [f"{name}.o" for name in listed[1].replace("\\", " ").split()]
     place = _cache() / f"runtime-{_hash([], [*objects, str(waves)])}"
     archive = place / "libruntime.a"
-    if not archive.exists():
-        with _temporary(place) as work:
-            _make(model, objects, log)
-            finished = work / "finished"
-            finished.mkdir()
-            parts = [model / name for name in objects]
-            tool.run(["ar", "-rcs", finished / archive.name, *parts], tool="ar", log=log)
-            _publish(finished, place)
+    with tool.lock("verilator"):
+        if not archive.exists():
+            with _temporary(place) as work:
+                _make(model, objects, log)
+                finished = work / "finished"
+                finished.mkdir()
+                parts = [model / name for name in objects]
+                tool.run(["ar", "-rcs", finished / archive.name, *parts], tool="ar", log=log)
+                _publish(finished, place)
     return archive
 
 

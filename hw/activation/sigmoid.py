@@ -56,9 +56,7 @@ class SigmoidTable(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.table = table = memory.Memory(
-            shape=32, depth=self.entries, init=self.table()
-        )
+        m.submodules.table = table = memory.Memory(shape=32, depth=self.entries, init=self.table())
         read = table.read_port()
         step = Signal((self.entries - 1).bit_length() - 1)
         sign = Signal()

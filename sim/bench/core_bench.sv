@@ -1,0 +1,159 @@
+// Drives the core through whole runs and writes down what it does.
+//
+// Everything is in bulk: weights, runs and training vectors come from files, a word a clock where
+// the core takes one; events go to files as 32-bit words. Python starts the clock and waits.
+// core_bench.vh, generated for each design, defines CORE (the core's module), ADDRESS_BITS (of the
+// weight port), SUMS (the outputs of all PEs, PE 0 last) and, where they are, HAS_BIAS_BANK,
+// BIAS_WRITE, BIAS_ADDRESS, HAS_INPUT_DELTAS.
+
+`include "core_bench.vh"
+
+module core_bench (
+    input  logic        clk,
+    input  logic        rst,
+    output logic        finished,
+    output logic [31:0] trained,
+    output logic [31:0] run
+);
+  typedef enum {
+    LOAD, NEXT, WAIT, START, RUN, READ, LAST, DONE
+  } state_t;
+  state_t state;
+
+  integer weights, runs, samples;
+  integer activation_log, delta_log, weight_log, bias_log, phase_log, run_log, final_log;
+  integer got, ignored;
+  bit log_weights;
+
+  initial begin
+    weights = $fopen("weights.bin", "rb");
+    runs = $fopen("runs.bin", "rb");
+    samples = $fopen("samples.bin", "rb");
+    activation_log = $fopen("activations.log", "wb");
+    delta_log = $fopen("deltas.log", "wb");
+    weight_log = $fopen("weights.log", "wb");
+    bias_log = $fopen("biases.log", "wb");
+    phase_log = $fopen("phases.log", "wb");
+    run_log = $fopen("runs.log", "wb");
+    final_log = $fopen("final.log", "wb");
+    log_weights = $test$plusargs("weights") != 0;
+  end
+
+  // The core.
+  logic start, busy, done, loaded, i__valid, i__ready, weight_write, prediction_valid;
+  logic [31:0] run_samples, rate, i__payload, weight_data, weight, prediction;
+  logic [63:0] clocks;
+  logic [`ADDRESS_BITS-1:0] weight_address;
+  logic [63:0] record;  // of a file of pairs of words
+
+  `CORE dut (
+      .samples(run_samples),
+`ifdef HAS_INPUT_DELTAS
+      .input_delta(),
+      .input_delta_valid(),
+`endif
+      .*
+  );
+
+  // Training vectors: the next word waits at the port as long as there is one.
+  logic exhausted;
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      i__valid  <= 0;
+      exhausted <= 0;
+    end else if (!i__valid || i__ready) begin
+      got = $fread(i__payload, samples);
+      i__valid  <= got == 4;
+      exhausted <= got != 4;
+    end
+  end
+
+  // Weights, runs, weights back.
+  logic [2:0] reading;
+  always_ff @(posedge clk) begin
+    weight_write <= 0;
+    start <= 0;
+    reading <= reading << 1;
+    if (rst) begin
+      state <= LOAD;
+      finished <= 0;
+      run <= 0;
+      reading <= 0;
+    end else begin
+      case (state)
+        LOAD, READ: begin
+          got = $fread(record, weights);
+          if (got == 8) begin
+            weight_address <= record[32+:`ADDRESS_BITS];
+            weight_data <= record[31:0];
+            weight_write <= state == LOAD;
+            reading[0] <= state == READ;
+          end else if (state == LOAD) state <= NEXT;
+          else if (reading == 0) state <= LAST;
+        end
+        NEXT: begin
+          got = $fread(record, runs);
+          if (got == 8) begin
+            {run_samples, rate} <= record;
+            state <= WAIT;
+          end else begin
+            ignored = $rewind(weights);
+            state <= READ;
+          end
+        end
+        // The buffer is as full as it gets, so that the run meets no wait for samples.
+        WAIT: if (loaded && (exhausted || !i__ready)) begin
+          start <= 1;
+          state <= START;
+        end
+        START: state <= RUN;
+        RUN: if (!busy && !start) begin
+          $fwrite(run_log, "%u", clocks);
+          run   <= run + 1;
+          state <= NEXT;
+        end
+        LAST: begin
+          $fclose(activation_log);
+          $fclose(delta_log);
+          $fclose(weight_log);
+          $fclose(bias_log);
+          $fclose(phase_log);
+          $fclose(run_log);
+          $fclose(final_log);
+          finished <= 1;
+          state <= DONE;
+        end
+        default: ;
+      endcase
+      // The word at an address is there two clocks later; the address itself is a register here.
+      if (reading[2]) $fwrite(final_log, "%u", weight);
+    end
+  end
+
+  // Events, with the clock of the run in which they happen.
+  logic [31:0] now;
+  logic issued_before;
+  logic [31:0] instruction_before;
+  assign now = clocks[31:0];
+  always_ff @(posedge clk) begin
+    if (rst || start) issued_before <= 0;
+    else if (busy) begin
+      if (dut.forward.hidden_valid || dut.forward.output_valid)
+        $fwrite(activation_log, "%u%u", now, dut.forward.activation);
+      if (dut.backpropagation.delta_valid || dut.backpropagation.input_delta_valid)
+        $fwrite(delta_log, "%u%u", now, dut.backpropagation.delta);
+      if (log_weights && dut.neurons.pe_0.write)
+        $fwrite(weight_log, "%u%u%u", now, 32'(dut.neurons.pe_0.write_address), `SUMS);
+`ifdef HAS_BIAS_BANK
+      if (log_weights && dut.biases.`BIAS_WRITE)
+        $fwrite(bias_log, "%u%u%u", now, 32'(dut.biases.`BIAS_ADDRESS), dut.biases.adder.o);
+`endif
+      if (dut.sequencer.issue) begin
+        if (!issued_before || instruction_before != 32'(dut.sequencer.instruction))
+          $fwrite(phase_log, "%u%u", now, 32'(dut.sequencer.instruction));
+        issued_before <= 1;
+        instruction_before <= 32'(dut.sequencer.instruction);
+      end
+    end
+  end
+endmodule
