@@ -78,9 +78,14 @@ class Adder(Operator):
     ) -> None:
         super().__init__(format, subnormals=subnormals, stages=stages)
 
+    @property
+    def _align_near_bits(self) -> int:
+        """Bits of the alignment's distance that the near step takes."""
+        return (_levels(self.format.significand_bits + 2) + 1) // 2
+
     def _compare(self, p: Pipeline) -> None:
         f = self.format
-        p.a_less = p.a[:-1] < p.b[:-1]
+        p.a_less = (p.a[:-1] - p.b[:-1])[-1]
         for x, value in (("a", p.a), ("b", p.b)):
             fraction, exponent = value[: f.fraction_bits], value[f.fraction_bits : -1]
             setattr(p, f"{x}_normal", exponent.any())
@@ -101,7 +106,8 @@ class Adder(Operator):
     def _swap(self, p: Pipeline) -> None:
         f, less = self.format, p.a_less
         flush = self.subnormals == "flush"
-        near, levels = _split(f.significand_bits + 2)
+        levels = _levels(f.significand_bits + 2)
+        near = self._align_near_bits
         for x in "a", "b":
             # What a flushed operand holds is nothing, neither before nor behind the last place:
             # it is shifted out like one that is too far away, but without a trace. The hidden bit
@@ -126,21 +132,26 @@ class Adder(Operator):
 
     def _align_far(self, p: Pipeline) -> None:
         extended = Cat(Const(0, 2), p.small)
-        near, _ = _split(len(extended))
+        near = self._align_near_bits
         p.near_distance = p.distance[:near]
-        p.far_aligned = Mux(p.gone, 0, extended >> (p.distance[near:] << near))
+        p.far_aligned = extended >> (p.distance[near:] << near)
 
     def _align_near(self, p: Pipeline) -> None:
-        p.aligned = p.far_aligned >> p.near_distance
-        p.lost = p.far_lost | lost_by_shift(p.m, "lost_near", p.far_aligned, p.near_distance)
+        # This step loses nothing: it keeps what it moves behind the last place, for the adder's
+        # carry need not wait for it to be looked at.
+        behind = (1 << len(p.near_distance)) - 1
+        remains = Mux(p.gone, 0, p.far_aligned)
+        p.aligned = Cat(Const(0, behind), remains) >> p.near_distance
 
     def _add(self, p: Pipeline) -> None:
-        large = Cat(Const(0, 2), p.large)
+        behind = len(p.aligned) - len(p.far_aligned)
+        large = Cat(Const(0, behind + 2), p.large)
         inverted = p.aligned ^ p.subtract.replicate(len(large))
-        # What alignment lost is still to be subtracted: it takes the one that would complete the
+        # What the far step lost is still to be subtracted: it takes the one that would complete the
         # complement. That one comes in through a bit below, so that one carry chain does it all.
-        total = Cat(Const(1, 1), large) + Cat(p.subtract & ~p.lost, inverted, p.subtract)
-        p.total = Cat(p.lost, total[1 : len(large) + 2])
+        total = Cat(Const(1, 1), large) + Cat(p.subtract & ~p.far_lost, inverted, p.subtract)
+        lost = p.far_lost | p.aligned[:behind].any()
+        p.total = Cat(lost, total[1 + behind : len(large) + 2])
 
     def _count(self, p: Pipeline) -> None:
         total = p.total
@@ -157,24 +168,27 @@ class Adder(Operator):
     def _normalise_far(self, p: Pipeline) -> None:
         # One less than the exponent, for the hidden bit is yet to be added to it.
         p.lowered = (p.exponent - p.zeros)[: max(len(p.exponent), len(p.zeros)) + 1]
-        below = p.lowered[-1]
+        p.below = p.lowered[-1]
+        left = p.zeros
         if self.subnormals == "ieee":
             # No further to the left than the place of a subnormal number.
-            p.left = Mux(below, p.exponent, p.zeros)[: len(p.zeros)]
-            p.final_exponent = Mux(below, 0, p.lowered)[: self.format.exponent_bits]
-            p.none = p.zero
-        else:
-            p.left = p.zeros
-            p.final_exponent = p.lowered[: self.format.exponent_bits]
-            p.none = p.zero | below
-        near, levels = _split(len(p.total))
-        p.near_left = p.left[:near]
-        p.far_moved = (p.total << (p.left[near:levels] << near))[: len(p.total)]
+            left = Mux(p.below, p.exponent, p.zeros)[: len(p.zeros)]
+        levels = _levels(len(p.total))
+        near = levels // 2
+        p.near_left = left[:near]
+        p.far_moved = (p.total << (left[near:levels] << near))[: len(p.total)]
 
     def _normalise_near(self, p: Pipeline) -> None:
         moved = (p.far_moved << p.near_left)[: len(p.far_moved)]
         p.kept = moved[-self.format.significand_bits :]
         p.final_sign = Mux(p.zero, p.both_negative, p.sign) & ~p.nan
+        lowered = p.lowered[: self.format.exponent_bits]
+        if self.subnormals == "ieee":
+            p.final_exponent = Mux(p.below, 0, lowered)
+            p.none = p.zero
+        else:
+            p.final_exponent = lowered
+            p.none = p.zero | p.below
         p.clear = p.none | p.overflow | p.special
 
     def _round(self, p: Pipeline) -> None:
@@ -188,7 +202,6 @@ class Adder(Operator):
         p.o = Cat(fraction[: f.fraction_bits], exponent[: f.exponent_bits], p.final_sign)
 
 
-def _split(width: int) -> tuple[int, int]:
-    """Of a shifter's distance: the bits of the near step, and the bits that both steps take."""
-    levels = (width - 1).bit_length()
-    return (levels + 1) // 2, levels
+def _levels(width: int) -> int:
+    """Bits of the distance by which a number of `width` bits can be shifted without vanishing."""
+    return (width - 1).bit_length()
