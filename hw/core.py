@@ -1,6 +1,6 @@
 """The core: everything of the machine but its memory of training vectors' source."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -195,21 +195,24 @@ class Core(wiring.Component):
     def _broadcast(self, m: Module) -> None:
         """The operand that goes to all PEs; UPDATE's is scaled by the learning rate."""
         sequencer, scale = self.sequencer, self.gradient_descent
-        m.d.comb += self.store.read_address.eq(sequencer.broadcast_address)
-        operand = Signal(32)
-        m.d.comb += operand.eq(self.store.data)
+        other = Const(0, 32)
         if not self.design.activation_is_local(1):
             m.d.comb += self.inputs.read_index.eq(sequencer.broadcast_address)
-            with m.If(delay(m, sequencer.broadcast_input, 1, "broadcast_input")):
-                m.d.comb += operand.eq(self.inputs.data)
-        with m.If(delay(m, sequencer.broadcast_one, 1, "broadcast_one")):
-            m.d.comb += operand.eq(ONE)
-        update = delay(m, sequencer.control.update & sequencer.control.valid, 1, "update")
+            other = self.inputs.data
+        other = Mux(delay(m, sequencer.broadcast_one, 1, "broadcast_one"), ONE, other)
+        stored = ~sequencer.broadcast_one & ~sequencer.broadcast_input
+        update = sequencer.control.update & sequencer.control.valid
+        operand = Mux(delay(m, stored, 1, "stored"), self.store.data, other)
+        other = Mux(delay(m, update, 1, "update"), scale.o, other)
         m.d.comb += [
+            self.store.read_address.eq(sequencer.broadcast_address),
             scale.rate.eq(self.rate),
             scale.i.eq(operand),
             self.array.control.eq(sequencer.control),
-            self.array.broadcast.eq(Mux(update, scale.o, operand)),
+            # What has only now been computed comes last into the multiplexer.
+            self.array.broadcast.eq(
+                Mux(delay(m, stored & ~update, 1, "stored_alone"), self.store.data, other)
+            ),
         ]
         if self.design.input_deltas:
             derive = delay(m, sequencer.derive, 1, "derive", reset=True)

@@ -35,8 +35,9 @@ class SigmoidTable(wiring.Component):
     o: Out(32)
 
     clocked = True
-    #: Clocks: one rank of registers holds the table's address, one is the table's read port.
-    latency = 2
+    #: Clocks: registers hold the table's address, its word, and the result. (A block RAM of an FPGA
+    #: gives its word late in the clock; without the last rank it is the machine's slowest path.)
+    latency = 3
 
     def __init__(self, entries: int = 2048) -> None:
         self.entries = entries
@@ -61,13 +62,15 @@ class SigmoidTable(wiring.Component):
         step = Signal((self.entries - 1).bit_length() - 1)
         sign = Signal()
         nan = Signal(2)
+        result = Signal(32, reset_less=True)
         m.d.comb += [read.addr.eq(Cat(step, sign)), read.en.eq(1)]
         m.d.sync += [
             step.eq(self._step(m)),
             sign.eq(self.i[-1]),
             nan.eq(Cat(self.i[23:31].all() & self.i[:23].any(), nan[0])),
         ]
-        m.d.comb += self.o.eq(Mux(nan[1], BINARY32.nan, read.data))
+        m.d.sync += result.eq(Mux(nan[1], BINARY32.nan, read.data))
+        m.d.comb += self.o.eq(result)
         return m
 
     def _step(self, m: Module) -> Signal:
