@@ -83,6 +83,11 @@ class Adder(Operator):
         """Bits of the alignment's distance that the near step takes."""
         return (_levels(self.format.significand_bits + 2) + 1) // 2
 
+    @property
+    def _normalise_near_bits(self) -> int:
+        """Bits of the normalisation's distance that the near step takes."""
+        return _levels(self.format.significand_bits + 4) // 2
+
     def _compare(self, p: Pipeline) -> None:
         f = self.format
         p.a_less = (p.a[:-1] - p.b[:-1])[-1]
@@ -166,30 +171,24 @@ class Adder(Operator):
         p.up = Mux(total[-1], two, Mux(total[-2], one, none))
 
     def _normalise_far(self, p: Pipeline) -> None:
-        # One less than the exponent, for the hidden bit is yet to be added to it.
-        p.lowered = (p.exponent - p.zeros)[: max(len(p.exponent), len(p.zeros)) + 1]
-        p.below = p.lowered[-1]
         left = p.zeros
         if self.subnormals == "ieee":
             # No further to the left than the place of a subnormal number.
-            left = Mux(p.below, p.exponent, p.zeros)[: len(p.zeros)]
-        levels = _levels(len(p.total))
-        near = levels // 2
-        p.near_left = left[:near]
-        p.far_moved = (p.total << (left[near:levels] << near))[: len(p.total)]
+            left = Mux(p.zeros > p.exponent, p.exponent, p.zeros)[: len(p.zeros)]
+        p.left = left
+        near = self._normalise_near_bits
+        p.far_moved = (p.total << (p.left[near:] << near))[: len(p.total)]
 
     def _normalise_near(self, p: Pipeline) -> None:
-        moved = (p.far_moved << p.near_left)[: len(p.far_moved)]
-        p.kept = moved[-self.format.significand_bits :]
-        p.final_sign = Mux(p.zero, p.both_negative, p.sign) & ~p.nan
-        lowered = p.lowered[: self.format.exponent_bits]
-        if self.subnormals == "ieee":
-            p.final_exponent = Mux(p.below, 0, lowered)
-            p.none = p.zero
-        else:
-            p.final_exponent = lowered
-            p.none = p.zero | p.below
+        f = self.format
+        moved = (p.far_moved << p.left[: self._normalise_near_bits])[: len(p.far_moved)]
+        p.kept = moved[-f.significand_bits :]
+        # One less than the exponent, for the hidden bit is yet to be added to it.
+        lowered = (p.exponent - p.left)[: max(f.exponent_bits, len(p.left)) + 1]
+        p.final_exponent = lowered[: f.exponent_bits]
+        p.none = p.zero if self.subnormals == "ieee" else p.zero | lowered[-1]
         p.clear = p.none | p.overflow | p.special
+        p.final_sign = Mux(p.zero, p.both_negative, p.sign) & ~p.nan
 
     def _round(self, p: Pipeline) -> None:
         f = self.format
