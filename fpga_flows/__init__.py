@@ -1,0 +1,1 @@
+"""What a machine costs: synthesis, place and route with open tools."""
