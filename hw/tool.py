@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import platformdirs
 
@@ -29,6 +29,11 @@ _TELLING = [
 ]
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MOST = 300  # characters of a tool's line that an error repeats
+
+# What runs, in any thread, so that `stop` can end it; the lock guards both.
+_running: set[subprocess.Popen[str]] = set()
+_stopped = threading.Event()
+_starting = threading.Lock()
 
 
 def cache_dir() -> Path:
@@ -89,7 +94,7 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as record, _input(stdin) as source:
         try:
-            child = subprocess.Popen(
+            child = _start(
                 [str(word) for word in command],
                 cwd=cwd,
                 env=env,
@@ -106,12 +111,27 @@ def run(
             said = f"{tool} cannot be started: {command[0]}: {error.strerror}"
             record.write(said + "\n")
             raise ToolError(f"{said}; log: {log}") from None
-        text, late = _follow(child, record, timeout, on_line)
+        try:
+            text, late = _follow(child, record, timeout, on_line)
+        finally:
+            _running.discard(child)
     if late:
         raise ToolError(f"{tool} took longer than {timeout:g} s: {telling_line(text)}; log: {log}")
     if child.returncode:
         raise ToolError(f"{tool} failed ({_code(child)}): {telling_line(text)}; log: {log}")
     return text
+
+
+def stop() -> None:
+    """End every tool that runs in any thread, and let none be started: on the way out.
+
+    The calls of `run` that this ends, or that come later, raise ToolError.
+    """
+    with _starting:
+        _stopped.set()
+        running = list(_running)
+    for child in running:
+        _end(child)
 
 
 def telling_line(text: str) -> str:
@@ -123,6 +143,15 @@ def telling_line(text: str) -> str:
             if pattern.search(line):
                 return line[:_MOST]
     return lines[-1][:_MOST] if lines else "it said nothing"
+
+
+def _start(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    with _starting:
+        if _stopped.is_set():
+            raise ToolError(f"{command[0]} was not started: the program is ending")
+        child = subprocess.Popen(command, **options)
+        _running.add(child)
+    return child
 
 
 @contextlib.contextmanager
