@@ -200,7 +200,6 @@ def _place_and_route(
     progress: Callable[[str], None],
 ) -> float:
     """Fmax in MHz."""
-
     waiting = dict(_STAGES)
 
     def stage(line: str) -> None:
