@@ -53,8 +53,8 @@ check:
 			"$$($(PYTHON) -V 2>&1): name another with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "gradwire needs Python's venv module (Debian: apt install python3-venv)"; exit 1; }
-	@for compiler in "$$CXX" g++ c++ clang++; do \
-		command -v $$compiler >/dev/null 2>&1 && exit 0; done; \
+	@for compiler in $${CXX:-g++ c++ clang++}; do \
+		command -v "$$compiler" >/dev/null 2>&1 && exit 0; done; \
 		echo "gradwire needs a C++ compiler for the simulator, and there is no $${CXX:-g++}" \
 			"(Debian: apt install g++)"; exit 1
 
