@@ -56,7 +56,7 @@ class Multiplier(Operator):
             2: ("multiply", "round"),
             3: ("multiply", "add", "round"),
             4: ("multiply", "add", "shift", "round"),
-            5: ("multiply", "add", "shift", "normalise", "round"),
+            5: ("unpack", "multiply", "add", "shift", "round"),
             6: ("unpack", "multiply", "add", "shift", "normalise", "round"),
         },
     }
@@ -111,21 +111,13 @@ class Multiplier(Operator):
         exponent = (total[1:] - (f.bias + 1))[: f.exponent_bits + 2]
         p.exponent = exponent.as_signed()
         if self.subnormals == "ieee":
-            self._plan_shift(p)
-
-    def _plan_shift(self, p: Pipeline) -> None:
-        """How far to shift the product, so that its exponent is at least 1."""
-        bits = self.format.significand_bits
-        a_zeros, _ = leading_zeros(p.m, "a_zeros", p.a_significand)
-        b_zeros, _ = leading_zeros(p.m, "b_zeros", p.b_significand)
-        p.zeros = a_zeros + b_zeros
-        p.room = p.exponent - 1
-        # Left as far as the leading one allows, but no further than exponent 1; a negative room
-        # is a shift to the right, beyond `right` places of which only the sticky bit is left.
-        right = bits + 2
-        p.left = Mux(p.zeros < p.room, p.zeros, p.room)
-        p.shift_exponent = p.exponent - p.left
-        p.distance = Mux(p.left < -right, 0, (p.left + right)[: (2 * right).bit_length()])
+            # Where both are subnormal, the product is far too small for this count to matter.
+            a_zeros, _ = leading_zeros(p.m, "a_zeros", p.a_significand)
+            b_zeros, _ = leading_zeros(p.m, "b_zeros", p.b_significand)
+            p.zeros = a_zeros | b_zeros
+            # The trailing zeros of a product are those of its factors.
+            p.a_tail, _ = leading_zeros(p.m, "a_tail", p.a_significand[::-1])
+            p.b_tail, _ = leading_zeros(p.m, "b_tail", p.b_significand[::-1])
 
     def _cross(self, p: Pipeline) -> None:
         if self._in_blocks:
@@ -141,18 +133,42 @@ class Multiplier(Operator):
             p.product = p.whole
         p.rest = p.product[: bits - 2].any()
 
+        if self.subnormals == "ieee":
+            self._plan_shift(p)
+
+    @property
+    def _origin(self) -> int:
+        """The distance by which a left shift leaves the product in place: a power of two, and
+        more than enough for a product that is shifted to the right to vanish.
+        """
+        return 1 << (self.format.significand_bits + 1).bit_length()
+
+    def _plan_shift(self, p: Pipeline) -> None:
+        """How far to shift the product, and its exponent then: to the left until there is no
+        leading zero, but no further than exponent 1, which may mean to the right.
+        """
+        origin = self._origin
+        width = origin.bit_length()
+        exponent = p.exponent - p.zeros
+        limited = exponent[-1] | ~exponent.any()
+        limit = p.exponent + (origin - 1)
+        limit = Mux(limit[-1], 0, limit[:width])
+        p.distance = Mux(limited, limit, p.zeros | origin)[:width]
+        # What ends below the guard bit is lost but for the sticky bit.
+        p.lost_below = (origin + self.format.significand_bits - 2) - (p.a_tail + p.b_tail)
+        p.shift_exponent = Mux(limited, 1, exponent)[: self.format.exponent_bits + 1]
+
     def _shift(self, p: Pipeline) -> None:
         bits = self.format.significand_bits
         if self.subnormals == "flush":
             p.placed, p.below, p.final_exponent = p.product, p.rest, p.exponent
             return
-        right = bits + 2
-        window = (p.product << p.distance)[: right + 2 * bits]
-        p.placed = window[right:]
-        p.below = window[: right + bits - 2].any()
+        p.placed = (p.product << p.distance)[self._origin : self._origin + 2 * bits]
+        p.below = p.distance < p.lost_below
         # Of a subnormal result the shift has made the exponent 1.
         normal = p.placed[-2:].any()
-        p.final_exponent = Cat(p.shift_exponent[0] & normal, p.shift_exponent[1:]).as_signed()
+        exponent = Cat(p.shift_exponent[0] & normal, p.shift_exponent[1:], Const(0, 1))
+        p.final_exponent = exponent.as_signed()
 
     def _normalise(self, p: Pipeline) -> None:
         f, bits = self.format, self.format.significand_bits
