@@ -7,12 +7,13 @@ READY := $(VENV)/.ready
 # pytest's own arguments, as in: make test ARGS="tests/hw -k adder"
 ARGS ?=
 
-.PHONY: help demo test test-all lint format lock clean check
+.PHONY: help demo test test-all rtl lint format lock clean check
 
 help:
 	@echo "make demo       set up, then run the main job from generation to place and route"
 	@echo "make test       set up, check the style, run the tests"
 	@echo "make test-all   the same with the slow proofs"
+	@echo "make rtl        generate the committed Verilog and figures again, after a change of hw/"
 	@echo "make lint       ruff: lint and format"
 	@echo "make format     rewrite the sources as ruff formats them"
 	@echo "make lock       pin the newest versions that pyproject.toml allows"
@@ -26,6 +27,11 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -n auto -m "" $(ARGS)
+
+# What tests/gradwire/test_rtl_out.py compares byte for byte.
+rtl: $(READY)
+	$(BIN)/gradwire generate 3-3-3-1 -o rtl_out
+	$(BIN)/python -m gradwire.gantt 3-3-3-1 docs/iteration.svg
 
 lint: $(READY)
 	$(BIN)/ruff check .

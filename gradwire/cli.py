@@ -1,0 +1,341 @@
+"""The command line: `gradwire --help`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fpga_flows.ecp5 import TARGETS, check_target
+from gradwire import __version__, describe, machine, results, tables, training
+from gradwire import demo as main_job
+from gradwire.console import FAILED, Commands, Reporter, end_on_signals
+from gradwire.files import check_folder, write_files
+from gradwire.training import RATE, SAMPLES, SEED, TESTS, Task, check_seed
+from hw import tool
+from hw.design import ACTIVATIONS, parse_topology
+from hw.errors import InputError
+from hw.schedule import Schedule, design_for, make_schedule
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Generate machines that train neural networks, prove them and say what they cost.\n\n"
+    "A TOPOLOGY is the sizes of a network's layers joined by dashes: inputs, hidden layers, "
+    "outputs. 3-3-3-1 has 3 inputs, two hidden layers of 3 neurons and 1 output.\n\n"
+    "Exit codes: 0 all is well, 1 a tool failed or the machine was not exact, 2 bad input.",
+)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number, not {text!r}") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number, not {text!r}") from None
+
+
+Topology = Annotated[
+    str,
+    typer.Argument(
+        metavar="TOPOLOGY",
+        help="Layer sizes joined by dashes: inputs, hidden layers, outputs; such as 3-3-3-1.",
+        show_default=False,
+    ),
+]
+Pes = Annotated[
+    int | None,
+    typer.Option(
+        "--pes",
+        parser=_whole,
+        metavar="N",
+        help="Processing elements: neuron ALUs that work in lock step. The widest layer, inputs "
+        "apart, by default.",
+        show_default=False,
+    ),
+]
+Activation = Annotated[
+    str, typer.Option(help=f"Activation function of all neurons: {', '.join(ACTIVATIONS)}.")
+]
+Mapping = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|row,column,...",
+        help="How each layer of weights is spread over the processing elements: by its neurons "
+        "(row) or by its inputs (column). auto takes the fastest.",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on standard output instead of tables."),
+]
+Data = Annotated[
+    str,
+    typer.Option(help="Data set. red: whether an RGB pixel is red, for 3 inputs and 1 output."),
+]
+Samples = Annotated[int, typer.Option(parser=_whole, metavar="N", help="Samples to train on.")]
+Tests = Annotated[
+    int, typer.Option(parser=_whole, metavar="N", help="Samples to test on afterwards.")
+]
+Rate = Annotated[float, typer.Option(parser=_number, metavar="A", help="Learning rate.")]
+Seed = Annotated[
+    int, typer.Option(parser=_whole, metavar="S", help="Of the data and of the initial weights.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"gradwire {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def generate(
+    topology: Topology,
+    pes: Pes = None,
+    activation: Activation = "sigmoid",
+    mapping: Mapping = "auto",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.")
+    ] = Path("rtl_out"),
+    as_json: Json = False,
+) -> None:
+    """Write the Verilog of a machine, and a JSON file that describes it.
+
+    NAME.v holds one module per distinct component. NAME.json has the ports, the latencies of the
+    components, the memory map of the weights, the schedule and every parameter of the design, for
+    benches and drivers to read.
+    """
+    with Reporter(quiet=as_json) as reporter:
+        schedule = _schedule(reporter, topology, pes, activation=activation, mapping=mapping)
+        check_folder(output)
+        with reporter.working("generating the Verilog"):
+            found = machine.generate(schedule, output)
+    rows = [
+        ("files", "\n".join(found["files"])),
+        ("processing elements", found["pes"]),
+        ("mapping of the layers", ", ".join(found["mapping"])),
+        ("clocks per iteration", f"{found['clocks_per_iteration']:,}"),
+        ("SHA-256 of the Verilog", found["sha256"]),
+    ]
+    _show(as_json, found, [tables.facts(f"Machine for {found['topology']}", rows)])
+
+
+@app.command()
+def clocks(
+    topology: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TOPOLOGY",
+            help="Layer sizes joined by dashes: inputs, hidden layers, outputs; such as 3-3-3-1.",
+            show_default=False,
+        ),
+    ] = None,
+    pes: Pes = None,
+    neuron_table: Annotated[
+        bool,
+        typer.Option(
+            "--neuron-table",
+            help="Instead: one neuron with 2, 4, ... 128 inputs, beside the published machine's.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say how many clocks an iteration takes: training on one sample.
+
+    The figures come from the cycle model, which is equal to the hardware in every clock; `gradwire
+    simulate` proves it.
+    """
+    if neuron_table and (topology is not None or pes is not None):
+        raise InputError("--neuron-table takes no topology and no --pes: both are given by it")
+    with Reporter(quiet=as_json) as reporter:
+        if neuron_table:
+            rows = tables.neuron_rows()
+            found, parts = {"neurons": rows}, tables.neurons(rows)
+        elif topology is None:
+            raise InputError("clocks needs a topology, such as 3-3-3-1, or --neuron-table")
+        else:
+            schedule = _schedule(reporter, topology, pes)
+            found, parts = describe.clocks(schedule), tables.clocks(schedule)
+    _show(as_json, found, parts)
+
+
+@app.command()
+def train(
+    topology: Topology,
+    data: Data = "red",
+    samples: Samples = SAMPLES,
+    tests: Tests = TESTS,
+    rate: Rate = RATE,
+    seed: Seed = SEED,
+    pes: Pes = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="W.npz",
+            help="File for the weights, numpy's .npz: weights1, biases1, weights2, ...",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network on the golden model: what the machine would learn, without simulating it.
+
+    The golden model is numpy, and equal to the hardware in every bit of every weight. (The number
+    of processing elements is the order of additions, and so matters to the last bit.)
+    """
+    task = Task(data=data, samples=samples, tests=tests, rate=rate, seed=seed)
+    with Reporter(quiet=as_json) as reporter:
+        schedule = _schedule(reporter, topology, pes)
+        _check_output(output)
+        found = training.train(schedule.design, task, reporter)
+    if output:
+        write_files(output.parent, {output.name: training.archive(found.weights)})
+    parts = tables.training(task, found)
+    if output:
+        parts.append(f"Weights: {output}")
+    _show(as_json, results.trained(schedule.design, task, found, output), parts)
+
+
+@app.command()
+def simulate(
+    topology: Topology,
+    data: Data = "red",
+    samples: Samples = SAMPLES,
+    tests: Tests = TESTS,
+    rate: Rate = RATE,
+    seed: Seed = SEED,
+    pes: Pes = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F",
+            help="File for the waves (VCD). For 3-3-3-1 half a megabyte a sample: take few.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train and test on the Verilog in a simulator, and compare with the models.
+
+    Every activation, delta and weight of every sample must be equal to the golden model's in every
+    bit, and happen in the clock that the cycle model says. Exit code 1 if anything differs.
+    """
+    task = Task(data=data, samples=samples, tests=tests, rate=rate, seed=seed)
+    with Reporter(quiet=as_json) as reporter:
+        schedule = _schedule(reporter, topology, pes)
+        _check_output(waves)
+        outcome = training.simulate(schedule, task, reporter, waves)
+    found = results.simulated(schedule.design, task, outcome, waves)
+    _show(as_json, found, tables.simulation(found))
+    _fail_unless_exact(found)
+
+
+@app.command()
+def synth(
+    topology: Topology,
+    target: Annotated[str, typer.Option(help=f"FPGA: {', '.join(TARGETS)}.")] = main_job.TARGET,
+    pes: Pes = None,
+    seed: Annotated[int, typer.Option(parser=_whole, metavar="S", help="Of the placement.")] = SEED,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for netlists and logs; build/NAME-TARGET by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Synthesize a machine for an FPGA, place and route it: its clock frequency and its cells."""
+    check_target(target)
+    check_seed(seed)
+    with Reporter(quiet=as_json) as reporter:
+        schedule = _schedule(reporter, topology, pes)
+        work = output or Path("build") / f"{schedule.design.name}-{target}"
+        check_folder(work)
+        found = machine.synthesize(schedule, target, seed, work, reporter)
+    _show(as_json, found, tables.synthesis(found))
+
+
+@app.command()
+def demo(
+    samples: Samples = SAMPLES,
+    tests: Tests = TESTS,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.")
+    ] = Path("build/demo"),
+    as_json: Json = False,
+) -> None:
+    """Show everything at once on the network 3-3-3-1, which learns whether a pixel is red.
+
+    Generates the Verilog, trains the golden model, simulates the whole training run and the tests
+    at RTL, compares all of it, and synthesizes the machine for a Lattice ECP5. Exit code 1 if
+    anything differs.
+    """
+    task = Task(samples=samples, tests=tests)
+    check_folder(output)
+    with Reporter(quiet=as_json, lines=True) as reporter:
+        found = main_job.demo(output, task, reporter)
+    _show(as_json, found, tables.demo(found, output))
+    _fail_unless_exact(found["simulate"])
+
+
+def _schedule(
+    reporter: Reporter, topology: str, pes: int | None, *, mapping: str = "auto", **more: object
+) -> Schedule:
+    layers = parse_topology(topology)
+    if mapping != "auto":
+        more["mapping"] = tuple(mapping.split(","))
+    with reporter.working("making the schedule"):
+        return make_schedule(design_for(layers, pes, **more))
+
+
+def _check_output(file: Path | None) -> None:
+    if file is None:
+        return
+    if file.is_dir():
+        raise InputError(f"output file {file} cannot be written: it is a folder")
+    check_folder(file.parent)
+
+
+def _show(as_json: bool, found: dict[str, Any], parts: list[object]) -> None:
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+    else:
+        tables.show(*parts)
+
+
+def _fail_unless_exact(found: dict[str, Any]) -> None:
+    if not found["bit_exact"]:
+        sys.stdout.flush()
+        typer.echo(f"gradwire: not exact: {found['first_mismatch']}", err=True)
+        raise typer.Exit(FAILED)
+
+
+def main() -> None:
+    """Run the command line; ends with SystemExit."""
+    end_on_signals()
+    try:
+        app(prog_name="gradwire")
+    finally:
+        tool.stop()

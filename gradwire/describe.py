@@ -1,0 +1,139 @@
+"""What stands in NAME.json beside NAME.v: all that benches and drivers need, so that none retypes.
+
+The format is the same for every design; lists are in the order of the hardware. Clocks of the
+schedule count from the first clock of an iteration.
+"""
+
+import dataclasses
+import hashlib
+import inspect
+import re
+from typing import Any
+
+from hw.core import Core, WeightAddress
+from hw.design import Design, Layer
+from hw.schedule import LOAD_LATENCY, RUN_OVERHEAD, Schedule
+from hw.verilog import port_list
+from sim.cycles import CycleModel
+
+_ALWAYS = {"clk": "clock; everything happens at its rising edge", "rst": "synchronous reset"}
+
+
+def clocks(schedule: Schedule) -> dict[str, Any]:
+    """Clocks of one iteration: what `gradwire clocks --json` prints."""
+    design = schedule.design
+    return {
+        "topology": design.topology,
+        "pes": design.processing_elements,
+        "clocks_per_iteration": schedule.clocks_per_iteration,
+        "useful_multiply_adds": design.useful_multiply_adds,
+        "limit_clocks": design.limit_clocks,
+        "multiply_add_busy": round(schedule.multiply_add_busy, 6),
+        "phases": [
+            {"name": phase.name, "layer": phase.layer, "start": phase.start, "clocks": phase.clocks}
+            for phase in CycleModel(schedule).phases()
+        ],
+    }
+
+
+def description(schedule: Schedule, verilog: str) -> dict[str, Any]:
+    """Everything about the machine of `schedule`, whose Verilog is `verilog`."""
+    design = schedule.design
+    return {
+        "name": design.name,
+        "topology": design.topology,
+        "verilog": {
+            "file": f"{design.name}.v",
+            "top": design.name,
+            "sha256": hashlib.sha256(verilog.encode()).hexdigest(),
+        },
+        "design": dataclasses.asdict(design),
+        "ports": ports(Core(schedule)),
+        "weight_port": _weight_port(design),
+        "latencies": _latencies(schedule),
+        "schedule": _schedule(schedule),
+    }
+
+
+def ports(core: Core) -> list[dict[str, Any]]:
+    """Ports of the core: name, direction, width in bits, and what the core's docstring says."""
+    said = _members(inspect.getdoc(Core) or "") | _ALWAYS
+    return [{**port, "is": said.get(port["name"].split("__")[0], "")} for port in port_list(core)]
+
+
+def _members(doc: str) -> dict[str, str]:
+    """Text of each member in a class docstring; one line may name several members."""
+    lines = doc.partition("Members\n-------\n")[2]
+    found = {}
+    for match in re.finditer(r"^(\w[\w, ]*) : (.*(?:\n +.*)*)", lines, re.MULTILINE):
+        text = " ".join(match[2].split())
+        found |= dict.fromkeys(match[1].split(", "), text)
+    return found
+
+
+def _weight_port(design: Design) -> dict[str, Any]:
+    address = WeightAddress(design)
+    p = design.processing_elements
+    return {
+        "address": f"bank << {address.word_bits} | word",
+        "word_bits": address.word_bits,
+        "bank_bits": address.bank_bits,
+        "banks": p,
+        "bank_words": design.bank_words,
+        "bias_bank": p if design.bias_words else None,
+        "bias_words": design.bias_words,
+        "read_latency": 2,
+        "formulas": "n: neuron of the layer, k: input of the layer, from 0; // divides and drops "
+        "the rest, % is that rest",
+        "layers": [_layer(layer) for layer in design.weight_layers],
+    }
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    p, base, length = layer.processing_elements, layer.base, layer.fold_length
+    if layer.mapping == "row":
+        weight = {"bank": f"n % {p}", "word": f"{base} + n // {p} * {length} + 1 + k"}
+        bias = {"bank": f"n % {p}", "word": f"{base} + n // {p} * {length}"}
+    else:
+        weight = {"bank": f"k % {p}", "word": f"{base} + k // {p} * {length} + n"}
+        bias = {"bank": f"{p}", "word": f"{layer.bias_base} + n"}
+    return {
+        "layer": layer.number,
+        "inputs": layer.inputs,
+        "outputs": layer.outputs,
+        "mapping": layer.mapping,
+        "base": base,
+        "folds": layer.folds,
+        "fold_words": length,
+        "weight": weight,
+        "bias": bias,
+    }
+
+
+def _latencies(schedule: Schedule) -> dict[str, Any]:
+    """Components and paths in clocks; the adder tree's two figures in adders."""
+    found = dataclasses.asdict(schedule.latencies)
+    tree = {name: found.pop(name) for name in ("depth", "carry_path")}
+    paths = inspect.getmembers(
+        type(schedule.latencies), lambda member: isinstance(member, property)
+    )
+    return {
+        "components": found,
+        "adder_tree": tree,
+        "paths": {name: getattr(schedule.latencies, name) for name, _ in paths},
+        "load": LOAD_LATENCY,
+        "run_overhead": RUN_OVERHEAD,
+    }
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    found = clocks(schedule)
+    return {
+        "clocks_per_iteration": found["clocks_per_iteration"],
+        "useful_multiply_adds": found["useful_multiply_adds"],
+        "limit_clocks": found["limit_clocks"],
+        "multiply_add_busy": found["multiply_add_busy"],
+        "load_clocks": schedule.load_clocks,
+        "finish": schedule.finish,
+        "phases": [dataclasses.asdict(phase) for phase in CycleModel(schedule).phases()],
+    }

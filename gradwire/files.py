@@ -1,0 +1,64 @@
+"""Files that are there whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hw.errors import InputError
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write `files`, by name, to `folder`, which is made if it is not there; returns their paths.
+
+    They are written under temporary names beside their places and then renamed, in order, so that
+    whatever happens, no file is half-written. Raises InputError when the folder cannot be written.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        with _naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                with tempfile.NamedTemporaryFile(
+                    dir=folder, prefix=f".{name}.", suffix=".tmp", delete=False
+                ) as file:
+                    written[folder / name] = Path(file.name)
+                    file.write(content)
+                # Temporary files are their owner's only; these are for everyone whom umask lets.
+                Path(file.name).chmod(0o666 & ~_umask())
+            for place, temporary in written.items():
+                temporary.replace(place)
+    finally:
+        for temporary in written.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    return list(written)
+
+
+def check_folder(folder: Path) -> None:
+    """Make `folder` and see that it can be written, before work is done that would be lost.
+
+    Raises InputError when it cannot.
+    """
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+@contextlib.contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        if isinstance(error, FileExistsError) and not folder.is_dir():
+            why = "it is a file"
+        raise InputError(f"output folder {folder} cannot be written: {why}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

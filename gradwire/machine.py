@@ -1,0 +1,73 @@
+"""From a schedule to files, and to what they cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fpga_flows import ecp5
+from gradwire.console import Reporter
+from gradwire.describe import description
+from gradwire.files import write_files
+from hw.core import Core
+from hw.schedule import Schedule
+from hw.verilog import to_verilog
+
+
+def generate(schedule: Schedule, folder: Path) -> dict[str, Any]:
+    """Write NAME.v and NAME.json to `folder`; returns what `gradwire generate --json` prints.
+
+    Raises InputError when the folder cannot be written, ToolError when Amaranth's back end fails.
+    """
+    verilog = to_verilog(Core(schedule))
+    about = description(schedule, verilog)
+    name = schedule.design.name
+    files = {
+        f"{name}.v": verilog.encode(),
+        f"{name}.json": (json.dumps(about, indent=2) + "\n").encode(),
+    }
+    return {
+        "topology": about["topology"],
+        "pes": schedule.design.processing_elements,
+        "mapping": list(schedule.design.mapping),
+        "name": name,
+        "files": [str(path) for path in write_files(folder, files)],
+        "clocks_per_iteration": schedule.clocks_per_iteration,
+        "sha256": about["verilog"]["sha256"],
+    }
+
+
+def synthesize(
+    schedule: Schedule, target: str, seed: int, work: Path, reporter: Reporter
+) -> dict[str, Any]:
+    """Synthesize, place and route; returns what `gradwire synth --json` prints.
+
+    Netlists and logs go to `work`. Raises InputError for an unknown target, ToolError when a tool
+    is missing or fails.
+    """
+    ecp5.check_target(target)
+    stages = reporter.stages("synthesis")
+    stages("Verilog")
+    result = ecp5.synthesize(
+        to_verilog(Core(schedule)),
+        schedule.design.name,
+        work=work,
+        target=target,
+        seed=seed,
+        progress=stages,
+    )
+    stages.done()
+    clocks = schedule.clocks_per_iteration
+    return {
+        "topology": schedule.design.topology,
+        "pes": schedule.design.processing_elements,
+        "target": result.target,
+        "seed": seed,
+        "fmax_mhz": result.fmax_mhz,
+        "luts": result.luts,
+        "ffs": result.ffs,
+        "dsps": result.dsps,
+        "brams": result.brams,
+        "clocks_per_iteration": clocks,
+        "ns_per_iteration": round(clocks * 1000 / result.fmax_mhz, 1),
+        "log": str(result.log),
+    }

@@ -1,0 +1,49 @@
+"""The JSON objects of the commands that train."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from gradwire.training import Simulated, Task, Trained
+from hw.design import Design
+
+
+def trained(design: Design, task: Task, found: Trained, weights: Path | None) -> dict[str, Any]:
+    """What `gradwire train --json` prints; losses that are no number are null."""
+    return _asked(design, task) | {
+        "accuracy": found.accuracy,
+        "loss": [
+            {"samples": samples, "cross_entropy": loss if math.isfinite(loss) else None}
+            for samples, loss in found.loss
+        ],
+        "weights": str(weights) if weights else None,
+    }
+
+
+def simulated(
+    design: Design, task: Task, found: Simulated, waves: Path | None = None
+) -> dict[str, Any]:
+    """What `gradwire simulate --json` prints."""
+    simulation = found.simulation
+    return _asked(design, task) | {
+        "bit_exact": simulation.mismatches == 0,
+        "mismatches": simulation.mismatches,
+        "first_mismatch": str(simulation.first) if simulation.first else None,
+        "clocks_per_iteration_measured": simulation.clocks_per_iteration,
+        "clocks_per_iteration_predicted": simulation.predicted_clocks_per_iteration,
+        "accuracy": found.accuracy,
+        "simulated_clocks_per_second": round(simulation.clocks_per_second),
+        "waves": str(waves) if waves else None,
+    }
+
+
+def _asked(design: Design, task: Task) -> dict[str, Any]:
+    return {
+        "topology": design.topology,
+        "pes": design.processing_elements,
+        "data": task.data,
+        "samples": task.samples,
+        "tests": task.tests,
+        "rate": task.rate,
+        "seed": task.seed,
+    }

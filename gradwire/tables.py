@@ -1,0 +1,213 @@
+"""Tables for people, on standard output."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gradwire import paper
+from gradwire.training import Task, Trained
+from hw.schedule import Schedule, design_for, make_schedule
+from sim.cycles import CycleModel
+
+_BAR = 20  # characters of a bar
+_SPAN = 14  # characters of an iteration: with it the table has 79
+
+
+def show(*parts: object) -> None:
+    """Print tables and lines."""
+    # Paths may hold brackets and colons: nothing is markup. Lines are for the terminal to wrap.
+    console = Console(highlight=False, markup=False, emoji=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
+
+
+def facts(title: str, rows: Iterable[tuple[str, object]]) -> Table:
+    """A table of what is what."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    return table
+
+
+def _grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table of numbers below headings."""
+    table = Table(title=title, title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
+
+
+def clocks(schedule: Schedule) -> list[object]:
+    """The phases of an iteration and what they add up to."""
+    design, total = schedule.design, schedule.clocks_per_iteration
+    table = Table(
+        title=f"{design.topology} on {design.processing_elements} processing elements",
+        title_justify="left",
+    )
+    for name, justify in (
+        ("phase", "left"),
+        ("operation", "left"),
+        ("mapping", "left"),
+        ("start", "right"),
+        ("clocks", "right"),
+        (f"of {total:,}", "left"),
+    ):
+        table.add_column(name, justify=justify, no_wrap=True)
+    for phase in CycleModel(schedule).phases():
+        table.add_row(
+            f"{phase.name} {phase.layer}",
+            phase.operation,
+            phase.mapping,
+            f"{phase.start:,}",
+            f"{phase.clocks:,}",
+            _span(phase.start, phase.clocks, total),
+        )
+    rows: list[tuple[str, object]] = [
+        ("clocks per iteration", f"{total:,}"),
+        ("useful multiply-adds", f"{design.useful_multiply_adds:,}"),
+        ("limit (every element busy always)", f"{design.limit_clocks:,} clocks"),
+        ("multiply-adds retire in", f"{schedule.multiply_add_busy:.1%} of elements' clocks"),
+    ]
+    theirs = paper.ITERATION_CLOCKS.get(design.topology)
+    if theirs:
+        rows.append(("the paper's machine", f"{theirs:,} clocks: {theirs / total:.2f} times ours"))
+    return [table, facts("In sum", rows)]
+
+
+def _span(start: int, clocks: int, total: int) -> str:
+    """Where in an iteration of `total` clocks something happens; what runs over it is cut off."""
+    first = min(start * _SPAN // total, _SPAN - 1)
+    last = min((start + clocks - 1) * _SPAN // total, _SPAN - 1)
+    return ("·" * first + "█" * (last - first + 1)).ljust(_SPAN, "·")
+
+
+def neuron_rows() -> list[dict[str, Any]]:
+    """Clocks per iteration of one neuron, which also sends its delta back to its inputs."""
+    rows = []
+    for inputs, theirs in paper.NEURON_CLOCKS.items():
+        design = design_for((inputs, 1), 1, input_deltas=True)
+        ours = make_schedule(design).clocks_per_iteration
+        rows.append(
+            {
+                "inputs": inputs,
+                "clocks_per_iteration": ours,
+                "paper_clocks": theirs,
+                "ratio": round(theirs / ours, 3),
+            }
+        )
+    return rows
+
+
+def neurons(rows: Iterable[dict[str, Any]]) -> list[object]:
+    """One neuron beside the paper's."""
+    cells = [
+        (row["inputs"], row["clocks_per_iteration"], row["paper_clocks"], f"{row['ratio']:.2f}")
+        for row in rows
+    ]
+    columns = ("inputs", "clocks", "paper's clocks", "paper / ours")
+    return [
+        _grid("One neuron: forward, deltas of its inputs, update", columns, cells),
+        f"The paper's clock is {paper.CLOCK_NS:g} ns.",
+    ]
+
+
+def training(task: Task, trained: Trained) -> list[object]:
+    """Loss curve and accuracy."""
+    most = max(filter(math.isfinite, (loss for _, loss in trained.loss)), default=0)
+    rows = [
+        (f"{samples:,}", f"{loss:.4f}", _bar(loss, most).ljust(_BAR))
+        for samples, loss in trained.loss
+    ]
+    return [
+        _grid("Cross-entropy while training", ("samples", "loss", ""), rows),
+        f"{trained.accuracy:.1%} of {task.tests:,} test samples are right "
+        f"after training on {task.samples:,} (rate {task.rate:g}, seed {task.seed}).",
+    ]
+
+
+def _bar(value: float, most: float) -> str:
+    return "█" * round(_BAR * value / most) if math.isfinite(value) and most else ""
+
+
+def simulation(found: dict[str, Any]) -> list[object]:
+    """What `gradwire simulate` found, from its JSON."""
+    rows = [
+        ("samples trained at RTL", f"{found['samples']:,}, then {found['tests']:,} tested"),
+        ("bit exact, clock exact", "yes" if found["bit_exact"] else "NO"),
+        ("mismatches", f"{found['mismatches']:,}"),
+        ("clocks per iteration", _measured(found)),
+        ("accuracy of the RTL", _percent(found["accuracy"])),
+        ("simulation", f"{found['simulated_clocks_per_second']:,} clocks a second"),
+    ]
+    if found["waves"]:
+        rows.append(("waves", found["waves"]))
+    return [facts(f"{found['topology']} at RTL, beside the models", rows)]
+
+
+def synthesis(found: dict[str, Any]) -> list[object]:
+    """What `gradwire synth` found, from its JSON."""
+    rows = [
+        ("Fmax", f"{found['fmax_mhz']:g} MHz"),
+        ("LUTs, flip-flops", f"{found['luts']:,}, {found['ffs']:,}"),
+        ("DSPs, BRAMs", f"{found['dsps']:,}, {found['brams']:,}"),
+        ("time per iteration", _iteration(found)),
+        ("log", found["log"]),
+    ]
+    return [facts(f"{found['topology']} on {found['target']}, placed and routed", rows)]
+
+
+def demo(found: dict[str, Any], folder: Path) -> list[object]:
+    """The summary of `gradwire demo`, from its JSON."""
+    simulated, built = found["simulate"], found["synth"]
+    table = Table(title=f"{simulated['topology']}: the machine, end to end", title_justify="left")
+    table.add_column("")
+    table.add_column("gradwire", overflow="fold")
+    table.add_column("paper")
+    theirs = paper.ITERATION_CLOCKS[simulated["topology"]]
+    training_ms = simulated["samples"] * built["ns_per_iteration"] / 1e6
+    for row in (
+        ("samples trained at RTL", f"{simulated['samples']:,}"),
+        ("samples tested at RTL", f"{simulated['tests']:,}"),
+        ("bit exact, clock exact", "yes" if simulated["bit_exact"] else "NO"),
+        ("accuracy on the test samples", _percent(simulated["accuracy"])),
+        ("clocks per iteration", _measured(simulated), f"{theirs}"),
+        ("Fmax (LFE5U-85F, speed grade 6)", f"{built['fmax_mhz']:g} MHz", "250 MHz (45 nm)"),
+        ("LUTs, flip-flops", f"{built['luts']:,}, {built['ffs']:,}"),
+        ("DSPs, BRAMs", f"{built['dsps']:,}, {built['brams']:,}"),
+        (
+            "time per iteration",
+            f"{built['ns_per_iteration']:,.0f} ns",
+            f"{theirs * paper.CLOCK_NS:,.0f} ns",
+        ),
+        (
+            f"time to train on {simulated['samples']:,}",
+            f"{training_ms:.1f} ms",
+            f"{paper.TRAINING_MS:g} ms",
+        ),
+    ):
+        table.add_row(*row)
+    return [table, f"Files: {folder}"]
+
+
+def _measured(found: dict[str, Any]) -> str:
+    measured, predicted = (
+        found["clocks_per_iteration_measured"],
+        found["clocks_per_iteration_predicted"],
+    )
+    return f"{measured:,} measured, {predicted:,} predicted"
+
+
+def _iteration(found: dict[str, Any]) -> str:
+    return f"{found['ns_per_iteration']:,.0f} ns ({found['clocks_per_iteration']:,} clocks)"
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.1%}"
