@@ -54,22 +54,13 @@ class Adder(Operator):
         "round",
     )
     _PLACES: ClassVar = {
-        2: ("align_near", "round"),
+        2: ("add", "round"),
         3: ("align_near", "count", "round"),
         4: ("align_far", "add", "normalise_far", "round"),
         5: ("swap", "align_near", "add", "normalise_far", "round"),
         6: ("swap", "align_near", "add", "count", "normalise_near", "round"),
         7: ("compare", "swap", "align_near", "add", "count", "normalise_near", "round"),
-        8: (
-            "compare",
-            "swap",
-            "align_far",
-            "align_near",
-            "add",
-            "count",
-            "normalise_near",
-            "round",
-        ),
+        8: tuple(step for step in STEPS if step != "normalise_far"),
     }
     REGISTERED: ClassVar = {"flush": _PLACES, "ieee": _PLACES}
 
@@ -93,12 +84,12 @@ class Adder(Operator):
         p.a_less = (p.a[:-1] - p.b[:-1])[-1]
         for x, value in (("a", p.a), ("b", p.b)):
             fraction, exponent = value[: f.fraction_bits], value[f.fraction_bits : -1]
-            setattr(p, f"{x}_normal", exponent.any())
-            setattr(p, f"{x}_top", exponent.all())
-            setattr(p, f"{x}_nan", exponent.all() & fraction.any())
+            p[f"{x}_normal"] = exponent.any()
+            p[f"{x}_top"] = exponent.all()
+            p[f"{x}_nan"] = exponent.all() & fraction.any()
             if self.subnormals == "ieee":
                 exponent = exponent | ~exponent.any()
-            setattr(p, f"{x}_exponent", exponent)
+            p[f"{x}_exponent"] = exponent
         p.subtract = p.a[-1] ^ p.b[-1]
         p.both_zero = ~(p.a_normal | p.b_normal)
         p.both_negative = p.a[-1] & p.b[-1]
@@ -109,31 +100,33 @@ class Adder(Operator):
         p.b_distance = (p.a_exponent - p.b_exponent)[: f.exponent_bits]
 
     def _swap(self, p: Pipeline) -> None:
-        f, less = self.format, p.a_less
-        flush = self.subnormals == "flush"
-        levels = _levels(f.significand_bits + 2)
-        near = self._align_near_bits
-        for x in "a", "b":
-            # What a flushed operand holds is nothing, neither before nor behind the last place:
-            # it is shifted out like one that is too far away, but without a trace. The hidden bit
-            # of others is one. All this is found for both, before it is known which is small.
-            normal, distance = getattr(p, f"{x}_normal"), getattr(p, f"{x}_distance")
-            fraction = getattr(p, x)[: f.fraction_bits]
-            significand = Cat(fraction, Const(1, 1) if flush else normal)
-            setattr(p, f"{x}_significand", significand)
-            extended, far = Cat(Const(0, 2), significand), distance[near:levels]
-            lost = lost_by_shift(p.m, f"{x}_lost", extended, far, 1 << near)
-            beyond = distance[levels:].any()
-            lost = Mux(beyond, significand.any(), lost)
-            setattr(p, f"{x}_far_lost", lost & normal if flush else lost)
-            setattr(p, f"{x}_gone", beyond | ~normal if flush else beyond)
+        # All that alignment needs to know is found for both, before it is known which is small.
+        self._prepare(p, "a")
+        self._prepare(p, "b")
+        less = p.a_less
         p.sign = Mux(less, p.b[-1], p.a[-1])
         p.exponent = Mux(less, p.b_exponent, p.a_exponent)
         p.large = Mux(less, p.b_significand, p.a_significand)
         p.small = Mux(less, p.a_significand, p.b_significand)
-        p.distance = Mux(less, p.a_distance, p.b_distance)[:levels]
+        p.distance = Mux(less, p.a_distance, p.b_distance)[: _levels(len(p.small) + 2)]
         p.gone = Mux(less, p.a_gone, p.b_gone)
         p.far_lost = Mux(less, p.a_far_lost, p.b_far_lost)
+
+    def _prepare(self, p: Pipeline, x: str) -> None:
+        """Significand of operand `x`, and what becomes of it if it is the small one."""
+        f, flush = self.format, self.subnormals == "flush"
+        normal, distance = p[f"{x}_normal"], p[f"{x}_distance"]
+        # A flushed operand is nothing: it vanishes like one that is too far away, but without a
+        # trace. The hidden bit of all others is one.
+        significand = Cat(p[x][: f.fraction_bits], Const(1, 1) if flush else normal)
+        p[f"{x}_significand"] = significand
+        near, levels = self._align_near_bits, _levels(len(significand) + 2)
+        extended, far = Cat(Const(0, 2), significand), distance[near:levels]
+        lost = lost_by_shift(p.m, f"{x}_lost", extended, far, 1 << near)
+        beyond = distance[levels:].any()
+        lost = Mux(beyond, significand.any(), lost)
+        p[f"{x}_far_lost"] = lost & normal if flush else lost
+        p[f"{x}_gone"] = beyond | ~normal if flush else beyond
 
     def _align_far(self, p: Pipeline) -> None:
         extended = Cat(Const(0, 2), p.small)

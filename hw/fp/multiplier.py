@@ -77,17 +77,17 @@ class Multiplier(Operator):
             fraction = value[: f.fraction_bits]
             exponent = value[f.fraction_bits : -1]
             normal = exponent.any()
-            setattr(p, f"{x}_top", exponent.all())
-            setattr(p, f"{x}_fraction_any", fraction.any())
+            p[f"{x}_top"] = exponent.all()
+            p[f"{x}_fraction_any"] = fraction.any()
             if self.subnormals == "flush":
                 # The hidden bit is one: zeros go their own way, and nothing delays the product.
-                setattr(p, f"{x}_significand", Cat(fraction, Const(1, 1)))
-                setattr(p, f"{x}_exponent", exponent)
-                setattr(p, f"{x}_zero", ~normal)
+                p[f"{x}_significand"] = Cat(fraction, Const(1, 1))
+                p[f"{x}_exponent"] = exponent
+                p[f"{x}_zero"] = ~normal
             else:
-                setattr(p, f"{x}_significand", Cat(fraction, normal))
-                setattr(p, f"{x}_exponent", exponent | ~normal)
-                setattr(p, f"{x}_zero", ~normal & ~fraction.any())
+                p[f"{x}_significand"] = Cat(fraction, normal)
+                p[f"{x}_exponent"] = exponent | ~normal
+                p[f"{x}_zero"] = ~normal & ~fraction.any()
         p.sign = p.a[-1] ^ p.b[-1]
 
     def _multiply(self, p: Pipeline) -> None:
@@ -132,7 +132,6 @@ class Multiplier(Operator):
         else:
             p.product = p.whole
         p.rest = p.product[: bits - 2].any()
-
         if self.subnormals == "ieee":
             self._plan_shift(p)
 

@@ -13,7 +13,8 @@ from hw.fp.format import BINARY32, FloatFormat
 class Pipeline:
     """Named values of a datapath, each delivered in the clock of the step that reads it.
 
-    A step assigns values (`p.sum = a + b`) and reads those of the steps before it (`p.sum`).
+    A step assigns values (`p.sum = a + b`) and reads them and those of the steps before it
+    (`p.sum`, or `p["sum"]` where the name is computed).
     `end_step` closes a step; where its name is among `registered`, a rank of registers follows.
     A value read n ranks after it was assigned comes through n registers, which are made when they
     are first needed: a value that nobody reads later costs none. The registers have no reset.
@@ -48,6 +49,12 @@ class Pipeline:
             self.m.d.sync += copy.eq(copies[-1])
             copies.append(copy)
         return copies[self._rank - first]
+
+    def __setitem__(self, name: str, value: ValueLike) -> None:
+        setattr(self, name, value)
+
+    def __getitem__(self, name: str) -> Signal:
+        return getattr(self, name)
 
     def end_step(self, name: str) -> None:
         """Close step `name`, with registers if it is one of those."""

@@ -4,6 +4,7 @@ Every component of a test sees a new pair of operands each clock, and gives its 
 stated latency.
 """
 
+import pytest
 from fp_reference import all_pairs, expected, expected_float32, random_pairs
 from fp_replay import complain, replay
 
@@ -24,6 +25,14 @@ def every_stage_count(format):
     ]
 
 
+def default_stages(format):
+    return [kind(format, subnormals=mode) for kind in OPERATION for mode in MODES]
+
+
+def by_numpy(format, *arguments):
+    return expected_float32(*arguments)
+
+
 def check(components, operands, folder, reference, optimize=0):
     results = replay(components, operands, folder, optimize)
     assert len(results) == len(components) > 0
@@ -36,25 +45,34 @@ def check(components, operands, folder, reference, optimize=0):
 
 def test_binary32_at_random(tmp_path):
     operands = {BINARY32: random_pairs(BINARY32, 1 << 20, seed=1)}
-
-    def by_numpy(format, *arguments):
-        return expected_float32(*arguments)
-
     check(every_stage_count(BINARY32), operands, tmp_path, by_numpy, optimize=1)
 
 
 def test_8_bit_formats_exhaustively(tmp_path):
-    formats = (E5M2, E4M3)
-    components = [component for format in formats for component in every_stage_count(format)]
-    operands = {format: all_pairs(format) for format in formats}
+    components = [*every_stage_count(E4M3), *default_stages(E5M2)]
+    operands = {format: all_pairs(format) for format in (E4M3, E5M2)}
     check(components, operands, tmp_path, expected)
 
 
 def test_other_formats_at_random(tmp_path):
     # The last ones are on either side of the width at which a product takes several blocks.
     formats = [BINARY16, BFLOAT16, *(FloatFormat(*w) for w in [(2, 2), (2, 9), (7, 17), (6, 18)])]
-    components = [
-        kind(format, subnormals=mode) for format in formats for kind in OPERATION for mode in MODES
-    ]
+    components = [component for format in formats for component in default_stages(format)]
     operands = {format: random_pairs(format, 1 << 18, seed=2) for format in formats}
     check(components, operands, tmp_path, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 125))
+def test_100_million_pairs_of_binary32(tmp_path, seed):
+    operands = {BINARY32: random_pairs(BINARY32, 1 << 22, seed)}
+    check(default_stages(BINARY32), operands, tmp_path, by_numpy, optimize=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 203))
+def test_10_million_pairs_of_16_bit_formats(tmp_path, seed):
+    formats = (BINARY16, BFLOAT16)
+    components = [component for format in formats for component in default_stages(format)]
+    operands = {format: random_pairs(format, 1 << 22, seed) for format in formats}
+    check(components, operands, tmp_path, expected, optimize=1)
