@@ -220,7 +220,8 @@ def _sigmoid_table(entries: int) -> Array:
 def sigmoid(value: Array, entries: int) -> Array:
     """The table's sigmoid of a float32 array."""
     half = entries // 2
-    scaled = np.abs(value.astype(np.float64)) * (half / _SIGMOID_RANGE)
+    with np.errstate(invalid="ignore"):  # NaN
+        scaled = np.abs(value.astype(np.float64)) * (half / _SIGMOID_RANGE)
     step = np.fmin(scaled, half - 1).astype(np.int64)
     found = _sigmoid_table(entries)[step + half * np.signbit(value)]
     return np.where(np.isnan(value), np.float32(np.nan), found)

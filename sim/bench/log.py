@@ -174,7 +174,7 @@ class Checker:
 
     def run_clocks(self) -> list[int]:
         """Clocks that each run took."""
-        return [int(clocks) for clocks in self._read("runs.log").view("<u8")]
+        return [int(low) | int(high) << 32 for low, high in self._words("runs.log", 2)]
 
     def _read(self, name: str) -> np.ndarray:
         return np.fromfile(self.folder / name, "<u4")

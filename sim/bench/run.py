@@ -81,15 +81,20 @@ def simulate(
     progress: Progress = lambda _what, _done, _total: None,
     keep: Path | None = None,
     seed: int = 1,
+    optimize: int = 1,
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
 
     Parameters
     ----------
+    schedule : of the machine.
+    weights : to start from.
+    runs : one after the other, each from the weights that the one before left.
     waves : file for the waves (VCD).
     progress : called with what is being done, how much of it is done, and of how much.
     keep : folder for the bench's files; a temporary one by default.
     seed : of uninitialised memories in the simulation.
+    optimize : the C++ compiler's level, see sim.simulator.build; 0 suits short runs.
 
     Raises ToolError when the simulator is missing or fails.
     """
@@ -97,7 +102,7 @@ def simulate(
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         progress("building the simulator", 0, 1)
-        build = _build(schedule, folder, waves is not None)
+        build = _build(schedule, folder, waves is not None, optimize)
         progress("building the simulator", 1, 1)
         _write_stimulus(schedule, weights, runs, folder)
         total = sum(len(run.inputs) for run in runs)
@@ -134,7 +139,7 @@ def _result(checker: Checker, golden: Golden, seconds: float, every_weight: bool
     )
 
 
-def _build(schedule: Schedule, folder: Path, waves: bool) -> simulator.Build:
+def _build(schedule: Schedule, folder: Path, waves: bool, optimize: int) -> simulator.Build:
     verilog = folder / "core.v"
     verilog.write_text(to_verilog(Core(schedule)), encoding="utf-8")
     bench = folder / "core_bench.sv"
@@ -143,7 +148,14 @@ def _build(schedule: Schedule, folder: Path, waves: bool) -> simulator.Build:
     source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
     bench.write_text(source.replace('`include "core_bench.vh"\n', header), encoding="utf-8")
     ports = ("clk", "rst", "finished", "trained", "run")
-    return simulator.build([verilog, bench], "core_bench", public=ports, waves=waves)
+    return simulator.build(
+        [verilog, bench],
+        "core_bench",
+        public=ports,
+        repeated=[f"{schedule.design.name}_pe"],
+        waves=waves,
+        optimize=optimize,
+    )
 
 
 def _header(schedule: Schedule) -> str:

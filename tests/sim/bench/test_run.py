@@ -1,0 +1,154 @@
+"""The RTL against both models."""
+
+import numpy as np
+import pytest
+
+from hw.design import Design
+from hw.schedule import design_for, make_schedule
+from sim.bench.log import Checker, Expected, expect
+from sim.bench.run import Run, simulate
+from sim.golden import Golden, initial_weights
+
+SAMPLES = 20
+
+
+def random_run(design: Design, samples: int, seed: int, rate: float = 0.3) -> Run:
+    rng = np.random.default_rng(seed)
+    inputs = rng.standard_normal((samples, design.layers[0])).astype(np.float32)
+    labels = (rng.random((samples, design.layers[-1])) > 0.5).astype(np.float32)
+    return Run(inputs, labels, rate)
+
+
+def check(design: Design, runs: list[Run], seed: int = 1, **options) -> None:
+    found = simulate(
+        make_schedule(design), initial_weights(design.layers, seed), runs, optimize=0, **options
+    )
+    assert found.mismatches == 0, f"{design}, seed {seed}: {found.first}"
+    assert found.run_clocks == found.predicted_run_clocks
+    assert found.clocks_per_iteration == found.predicted_clocks_per_iteration
+    assert found.samples == len(found.outputs) == sum(len(run.inputs) for run in runs)
+    assert found.every_weight
+
+
+def random_design(seed: int) -> Design:
+    """A network of 1 to 4 layers of weights, sizes 1 to 12, on 1 to 12 PEs, any mapping."""
+    rng = np.random.default_rng(seed)
+    layers = tuple(rng.integers(1, 13, rng.integers(2, 6)).tolist())
+    mapping = tuple(rng.choice(["row", "column"], len(layers) - 1).tolist())
+    return Design(
+        layers=layers,
+        processing_elements=int(rng.integers(1, 13)),
+        mapping=mapping,
+        subnormals=str(rng.choice(["flush", "ieee"])),
+        multiplier_stages=int(rng.integers(2, 5)),
+        adder_stages=int(rng.integers(2, 7)),
+        input_deltas=mapping[0] == "row" and bool(rng.integers(2)),
+        sigmoid_entries=1 << int(rng.integers(4, 12)),
+        buffer_vectors=1 << int(rng.integers(1, 6)),
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_topologies(seed):
+    design = random_design(seed)
+    check(design, [random_run(design, SAMPLES, seed)], seed)
+
+
+def test_best_mapping_of_the_default_trains_and_infers():
+    design = design_for((3, 3, 3, 1))
+    train, test = random_run(design, 50, 1), random_run(design, 30, 2, rate=0.0)
+    check(design, [train, test, train])
+
+
+def test_values_that_overflow_and_vanish():
+    """Infinities, NaN and subnormals come out as the golden model says."""
+    design = design_for((3, 4, 2), 4, subnormals="ieee")
+    run = random_run(design, 30, 5, rate=1e30)
+    run.inputs[3:6] *= np.float32(1e-39)
+    run.inputs[10:] *= np.float32(3e37)
+    check(design, [run])
+
+
+def test_flushed_subnormals():
+    design = design_for((3, 4, 2), 4, subnormals="flush")
+    run = random_run(design, 20, 5, rate=1e-20)
+    run.inputs[::2] *= np.float32(1e-30)
+    run.inputs[1::4] *= np.float32(1e-39)
+    check(design, [run])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run's files, and what was expected of it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    design = design_for((3, 3, 3, 1))
+    schedule = make_schedule(design)
+    weights, run = initial_weights(design.layers, 1), random_run(design, SAMPLES, 1)
+    simulate(schedule, weights, [run], keep=folder, optimize=0)
+    golden, expected = Golden(design, weights, run.rate), Expected(schedule, [SAMPLES])
+    list(expect(golden, expected, run.inputs, run.labels, every_weight=True))
+
+    def verdict() -> Checker:
+        checker = Checker(expected, folder)
+        checker.check(golden.weights)
+        return checker
+
+    assert verdict().mismatches == 0
+    return folder, verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "index"),
+    [
+        ("activations.log", 2 * 7 * 4 + 1, "activation[0]"),
+        ("activations.log", 2 * 7 * 4, "activation[0]"),
+        ("deltas.log", 2 * 7 * 4 + 3, "delta[0]"),
+        ("weights.log", 5 * 8 * 4 + 3, "weight[0][1]"),
+        ("weights.log", 5 * 8 * 4, "write 0"),
+        ("biases.log", 3 * 4 * 4 + 2, "bias[0]"),
+        ("phases.log", 2 * 8 * 4, "start of forward"),
+        ("runs.log", 0, "clocks of run 0"),
+        ("final.log", 0, "weight[0][0]"),
+    ],
+)
+def test_one_wrong_bit_is_found(recorded, name, word, index):
+    folder, verdict = recorded
+    path = folder / name
+    good = path.read_bytes()
+    words = np.frombuffer(good, np.uint32).copy()
+    words[word] ^= 1
+    try:
+        path.write_bytes(words.tobytes())
+        found = verdict()
+        assert found.mismatches == 1
+        assert found.first is not None
+        assert name in ("runs.log", "final.log") or found.first.sample == 4
+        assert found.first.index.startswith(index.split("[")[0])
+        assert found.first.expected != found.first.found
+    finally:
+        path.write_bytes(good)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "activations.log",
+        "deltas.log",
+        "weights.log",
+        "biases.log",
+        "phases.log",
+        "runs.log",
+        "final.log",
+    ],
+)
+def test_missing_results_are_found(recorded, name):
+    folder, verdict = recorded
+    path = folder / name
+    good = path.read_bytes()
+    try:
+        path.write_bytes(good[: len(good) // 2])
+        assert verdict().mismatches > 0
+        path.write_bytes(b"")
+        assert verdict().mismatches > 0
+    finally:
+        path.write_bytes(good)

@@ -1,0 +1,108 @@
+"""The golden model against a plain float64 one, which shares nothing with it."""
+
+import numpy as np
+import pytest
+
+from hw.design import Design
+from sim.golden import Golden, Weights, initial_weights
+
+
+def reference(weights, biases, inputs, labels, rate, act):
+    """One step of stochastic gradient descent in float64: outputs, deltas, new weights."""
+    activations = [inputs.astype(np.float64)]
+    for w, b in zip(weights, biases, strict=True):
+        activations.append(act(w @ activations[-1] + b))
+    deltas = [activations[-1] - labels]
+    for w, a in zip(reversed(weights), reversed(activations[:-1]), strict=True):
+        deltas.append((w.T @ deltas[-1]) * a * (1 - a))
+    deltas = deltas[::-1]
+    new = [
+        w - rate * np.outer(d, a) for w, d, a in zip(weights, deltas[1:], activations, strict=False)
+    ]
+    return activations, deltas, new, [b - rate * d for b, d in zip(biases, deltas[1:], strict=True)]
+
+
+MAPPINGS = [("row",) * 3, ("column",) * 3, ("row", "column", "row"), ("column", "row", "column")]
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+@pytest.mark.parametrize("pes", [1, 3, 8])
+def test_gradients_are_those_of_the_loss(mapping, pes):
+    design = Design(
+        layers=(9, 7, 5, 3),
+        processing_elements=pes,
+        mapping=mapping,
+        sigmoid_entries=65536,
+        input_deltas=mapping[0] == "row",
+    )
+    rng = np.random.default_rng(pes)
+    start = initial_weights(design.layers, 3)
+    golden = Golden(design, start, 0.25)
+    weights = [w.astype(np.float64) for w in start.weights]
+    biases = [b.astype(np.float64) for b in start.biases]
+    for _ in range(5):
+        x = rng.random(9).astype(np.float32)
+        y = rng.integers(0, 2, 3).astype(np.float32)
+        sample = golden.train(x, y)
+        activations, deltas, weights, biases = reference(
+            weights, biases, x, y, 0.25, lambda z: 1 / (1 + np.exp(-z))
+        )
+        for found, exact in zip(sample.activations, activations[1:], strict=True):
+            np.testing.assert_allclose(found, exact, atol=3e-4)
+        first = 0 if design.input_deltas else 1
+        for found, exact in zip(sample.deltas, deltas[first:], strict=True):
+            np.testing.assert_allclose(found, exact, atol=3e-4)
+        for found, exact in zip(golden.weights.weights, weights, strict=True):
+            np.testing.assert_allclose(found, exact, atol=5e-4)
+        for found, exact in zip(golden.weights.biases, biases, strict=True):
+            np.testing.assert_allclose(found, exact, atol=5e-4)
+        assert all(array.dtype == np.float32 for array in golden.weights.weights)
+
+
+def test_gradients_are_those_of_autograd():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    design = Design(
+        layers=(6, 5, 2), processing_elements=4, mapping=("row", "column"), sigmoid_entries=65536
+    )
+    start = initial_weights(design.layers, 1)
+    golden = Golden(design, start, 1.0)
+    x, y = np.linspace(0, 1, 6).astype(np.float32), np.float32([1, 0])
+    golden.train(x, y)
+    tensors = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in start.weights]
+    a = torch.tensor(x.astype(np.float64))
+    for w in tensors:
+        a = torch.sigmoid(w @ a)
+    # Cross-entropy, whose delta at a sigmoid output is a - y.
+    torch.nn.functional.binary_cross_entropy(
+        a, torch.tensor(y.astype(np.float64)), reduction="sum"
+    ).backward()
+    for before, after, w in zip(start.weights, golden.weights.weights, tensors, strict=True):
+        np.testing.assert_allclose(before - after, w.grad.numpy(), atol=3e-4)
+
+
+def test_the_weights_given_are_left_alone():
+    design = Design(layers=(2, 2), processing_elements=2, mapping=("row",))
+    start = initial_weights(design.layers, 1)
+    kept = start.copy()
+    Golden(design, start, 0.5).train(np.ones(2, np.float32), np.zeros(2, np.float32))
+    np.testing.assert_array_equal(start.weights[0], kept.weights[0])
+
+
+def test_a_rate_of_zero_only_infers():
+    design = Design(layers=(3, 2), processing_elements=2, mapping=("column",))
+    golden = Golden(design, initial_weights(design.layers, 1), 0)
+    x = np.float32([0.5, 0.25, 1])
+    outputs = golden.infer(x)
+    sample = golden.train(x, np.ones(2, np.float32))
+    np.testing.assert_array_equal(sample.activations[-1], outputs)
+    np.testing.assert_array_equal(golden.infer(x), outputs)
+
+
+def test_subnormals_are_flushed_only_on_request():
+    tiny = np.float32(1e-39)
+    weights = Weights((np.float32([[tiny]]),), (np.float32([0]),))
+    for subnormals, kept in (("ieee", True), ("flush", False)):
+        design = Design(
+            layers=(1, 1), processing_elements=1, mapping=("row",), subnormals=subnormals
+        )
+        assert bool(Golden(design, weights, 0).weights.weights[0].any()) == kept
