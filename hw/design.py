@@ -18,6 +18,8 @@ Subnormals = Literal["flush", "ieee"]
 MAPPINGS = ("row", "column")
 ACTIVATIONS = ("sigmoid",)
 
+_MOST_DIGITS = 9  # of a layer size; Python itself refuses some thousands
+
 
 def parse_topology(text: str) -> tuple[int, ...]:
     """Layer sizes of a topology such as "3-3-3-1": inputs, hidden layers, outputs.
@@ -27,6 +29,8 @@ def parse_topology(text: str) -> tuple[int, ...]:
     sizes = text.split("-")
     if not all(size.isascii() and size.isdigit() for size in sizes):
         raise InputError(f"a topology must be whole numbers joined by dashes, not {text!r}")
+    if (digits := max(map(len, sizes))) > _MOST_DIGITS:
+        raise InputError(f"a layer size must have at most {_MOST_DIGITS} digits, not {digits}")
     layers = tuple(int(size) for size in sizes)
     _check_layers(layers)
     return layers
@@ -171,13 +175,13 @@ class Design:
                 f"a mapping is needed for each of {len(self.layers) - 1} layers of weights, "
                 f"not {len(self.mapping)}"
             )
-        for value, known in (
-            *((mapping, MAPPINGS) for mapping in self.mapping),
-            (self.activation, ACTIVATIONS),
-            (self.subnormals, ("flush", "ieee")),
+        for name, value, known in (
+            *(("mapping", mapping, MAPPINGS) for mapping in self.mapping),
+            ("activation", self.activation, ACTIVATIONS),
+            ("subnormals", self.subnormals, ("flush", "ieee")),
         ):
             if value not in known:
-                raise InputError(f"must be one of {', '.join(known)}, not {value!r}")
+                raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         if self.input_deltas and self.mapping[0] != "row":
             raise InputError("input deltas need a row-mapped first layer, not 'column'")
 
