@@ -233,10 +233,11 @@ class Checker:
     def _final(self, final: Weights) -> None:
         e = self.expected
         expected = flatten(final)[None]
-        before = self.mismatches, self.first
+        before, self.first = self.first, None
         self._compare_values(expected, self._read("final.log"), names(e.design))
-        if self.first is not before[1]:
+        if self.first:
             self.first = dataclasses.replace(self.first, sample=len(e.starts()) - 1)
+        self.first = before or self.first
 
     # Comparisons: `expected` has a row a sample, `found` is flat and may be short.
 
