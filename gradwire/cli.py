@@ -335,6 +335,8 @@ def _fail_unless_exact(found: dict[str, Any]) -> None:
 def main() -> None:
     """Run the command line; ends with SystemExit."""
     end_on_signals()
+    # A terminal that knows no bars shall show question marks, not a failure.
+    sys.stdout.reconfigure(errors="replace")
     try:
         app(prog_name="gradwire")
     finally:

@@ -179,7 +179,7 @@ def demo(found: dict[str, Any], folder: Path) -> list[object]:
         ("bit exact, clock exact", "yes" if simulated["bit_exact"] else "NO"),
         ("accuracy on the test samples", _percent(simulated["accuracy"])),
         ("clocks per iteration", _measured(simulated), f"{theirs}"),
-        ("Fmax (LFE5U-85F, speed grade 6)", f"{built['fmax_mhz']:g} MHz", "250 MHz (45 nm)"),
+        ("Fmax (LFE5U-85F, speed 6)", f"{built['fmax_mhz']:g} MHz", "250 MHz (45 nm)"),
         ("LUTs, flip-flops", f"{built['luts']:,}, {built['ffs']:,}"),
         ("DSPs, BRAMs", f"{built['dsps']:,}, {built['brams']:,}"),
         (

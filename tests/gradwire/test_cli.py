@@ -1,0 +1,288 @@
+"""The command line: what it prints for people and for machines."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import gradwire
+from fpga_flows import ecp5
+from gradwire.paper import NEURON_CLOCKS
+from hw import tool
+from hw.schedule import design_for, make_schedule
+from sim.cycles import CycleModel
+from sim.golden import Golden
+
+COMMANDS = ("generate", "clocks", "train", "simulate", "synth", "demo")
+RESULT = ecp5.Result("ecp5-85k", 80.0, 7000, 3000, 20, 5, {}, log="nextpnr.log")
+
+
+def test_version_is_the_package_s(run, request):
+    project = (request.config.rootpath / "pyproject.toml").read_text()
+    assert f'version = "{gradwire.__version__}"' in project
+    assert run("--version").stdout == f"gradwire {gradwire.__version__}\n"
+
+
+def test_nothing_asked_for_prints_help(run):
+    result = run()
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_every_option_is(run, name):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+    if name != "demo":
+        assert "Layer sizes joined by dashes" in result.stdout
+
+
+def test_clocks_json(run_json):
+    found = run_json("clocks", "3-3-3-1", "--pes", "2")
+    model = CycleModel(make_schedule(design_for((3, 3, 3, 1), 2)))
+    assert list(found) == [
+        "topology",
+        "pes",
+        "clocks_per_iteration",
+        "useful_multiply_adds",
+        "limit_clocks",
+        "multiply_add_busy",
+        "phases",
+    ]
+    assert (found["topology"], found["pes"]) == ("3-3-3-1", 2)
+    # Forward and update 9 + 9 + 3 each, deltas 9 + 3.
+    assert (found["useful_multiply_adds"], found["limit_clocks"]) == (54, 27)
+    assert found["clocks_per_iteration"] == model.clocks_per_iteration
+    assert found["multiply_add_busy"] == pytest.approx(27 / found["clocks_per_iteration"], abs=1e-6)
+    assert [list(phase) for phase in found["phases"]] == [["name", "layer", "start", "clocks"]] * 8
+    assert [phase["start"] for phase in found["phases"]] == [p.start for p in model.phases()]
+
+
+def test_clocks_of_3_3_3_1_are_few(run_json):
+    assert run_json("clocks", "3-3-3-1")["clocks_per_iteration"] <= 150
+
+
+@pytest.mark.parametrize("topology, theirs", [("3-3-3-1", "442"), ("784-100-100-10", "16,075")])
+def test_clocks_beside_the_paper_s(run, topology, theirs):
+    result = run("clocks", topology)
+    assert result.exit_code == 0
+    assert re.search(rf"paper's machine .* {theirs} clocks: \d+\.\d\d times ours", result.stdout)
+
+
+def test_clocks_of_a_network_the_paper_does_not_have(run):
+    assert "paper" not in run("clocks", "4-2").stdout
+
+
+def test_neuron_table(run, run_json):
+    rows = run_json("clocks", "--neuron-table")["neurons"]
+    assert [row["inputs"] for row in rows] == list(NEURON_CLOCKS)
+    assert [row["paper_clocks"] for row in rows] == [152, 225, 368, 661, 1192, 2325, 4647]
+    assert rows[0]["clocks_per_iteration"] <= 90
+    assert rows[-1]["clocks_per_iteration"] <= 520
+    shown = run("clocks", "--neuron-table").stdout
+    for row in rows:
+        assert row["ratio"] == round(row["paper_clocks"] / row["clocks_per_iteration"], 3)
+        assert f"{row['clocks_per_iteration']} │" in shown
+
+
+def test_train_learns_and_saves_its_weights(run_json, folder):
+    found = run_json("train", "3-3-3-1", "--data", "red", "-o", "weights/W.npz")
+    assert set(found) >= {"topology", "pes", "data", "samples", "rate", "seed", "accuracy", "loss"}
+    assert (found["samples"], found["tests"], found["rate"], found["seed"]) == (6000, 1000, 0.3, 1)
+    assert found["accuracy"] >= 0.97
+    assert found["loss"][-1]["samples"] == 6000
+    assert found["loss"][-1]["cross_entropy"] < found["loss"][0]["cross_entropy"] / 2
+    with np.load(folder / found["weights"]) as saved:
+        assert {name: saved[name].shape for name in saved} == {
+            "weights1": (3, 3),
+            "biases1": (3,),
+            "weights2": (3, 3),
+            "biases2": (3,),
+            "weights3": (1, 3),
+            "biases3": (1,),
+        }
+
+
+def test_train_for_people(run):
+    result = run("train", "3-3-3-1", "--samples", "300", "--tests", "100")
+    assert result.exit_code == 0
+    assert re.search(r"\d+\.\d% of 100 test samples are right after training on 300", result.stdout)
+
+
+def test_losses_that_are_no_number_are_null(run, run_json):
+    words = ("train", "3-3-3-1", "--rate", "1e30", "--samples", "20", "--tests", "5")
+    assert run_json(*words)["loss"][-1]["cross_entropy"] is None
+    assert run(*words).exit_code == 0
+
+
+def test_generate(run, run_json, folder):
+    found = run_json("generate", "3-2", "--pes", "2", "--mapping", "column", "-o", "new/rtl")
+    assert found["files"] == ["new/rtl/gradwire_3_2_p2.v", "new/rtl/gradwire_3_2_p2.json"]
+    assert (found["topology"], found["pes"], found["mapping"]) == ("3-2", 2, ["column"])
+    assert sorted(p.name for p in (folder / "new/rtl").iterdir()) == [
+        "gradwire_3_2_p2.json",
+        "gradwire_3_2_p2.v",
+    ]
+    about = json.loads((folder / found["files"][1]).read_text())
+    assert about["verilog"]["sha256"] == found["sha256"]
+    shown = run("generate", "3-2", "--mapping", "column")
+    assert shown.exit_code == 0 and found["sha256"][:40] in shown.stdout
+    assert (folder / "rtl_out/gradwire_3_2_p2.v").exists()
+
+
+def test_simulate_json(run_json, simulator_3_3_3_1):
+    found = run_json("simulate", "3-3-3-1", "--data", "red", "--samples", "60", "--tests", "40")
+    assert set(found) >= {
+        "samples",
+        "bit_exact",
+        "mismatches",
+        "clocks_per_iteration_measured",
+        "clocks_per_iteration_predicted",
+        "accuracy",
+        "simulated_clocks_per_second",
+    }
+    assert (found["samples"], found["bit_exact"], found["mismatches"]) == (60, True, 0)
+    assert found["clocks_per_iteration_measured"] == found["clocks_per_iteration_predicted"]
+    assert found["simulated_clocks_per_second"] > 0
+    trained = run_json("train", "3-3-3-1", "--samples", "60", "--tests", "40")
+    assert found["accuracy"] == trained["accuracy"]
+
+
+class WrongGolden(Golden):
+    """A model that is one bit off from the third sample on."""
+
+    samples = 0
+
+    def train(self, inputs, labels):
+        sample = super().train(inputs, labels)
+        WrongGolden.samples += 1
+        if WrongGolden.samples == 3:
+            weight = self.weights.weights[1]
+            weight[2, 1] = np.nextafter(weight[2, 1], np.float32(9))
+        return sample
+
+
+def test_simulate_names_the_first_mismatch(run, simulator_3_3_3_1, monkeypatch):
+    monkeypatch.setattr(WrongGolden, "samples", 0)
+    monkeypatch.setattr("sim.bench.run.Golden", WrongGolden)
+    result = run("simulate", "3-3-3-1", "--samples", "9", "--tests", "2", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert found["bit_exact"] is False and found["mismatches"] > 0
+    place = r"gradwire: not exact: sample 2, layer 2, weight\[2\]\[1\]: "
+    line = place + r"expected (\w{8}), found (\w{8})\n"
+    expected, seen = re.fullmatch(line, result.stderr).groups()
+    assert abs(int(expected, 16) - int(seen, 16)) == 1
+
+
+def test_waves(run_json, folder):
+    found = run_json("simulate", "3-1", "--samples", "2", "--tests", "1", "--waves", "new/w.vcd")
+    assert found["waves"] == "new/w.vcd"
+    assert "$enddefinitions" in (folder / "new/w.vcd").read_text()
+
+
+def test_synth_json(run, run_json, folder, monkeypatch):
+    asked = {}
+
+    def synthesize(verilog, top, **more):
+        asked.update(more, top=top)
+        assert f"module {top}(" in verilog
+        return RESULT
+
+    monkeypatch.setattr(ecp5, "synthesize", synthesize)
+    found = run_json("synth", "3-3-3-1", "--target", "ecp5-85k", "--seed", "7")
+    assert (asked["top"], asked["target"], asked["seed"]) == ("gradwire_3_3_3_1_p3", "ecp5-85k", 7)
+    expected = {"fmax_mhz": 80.0, "luts": 7000, "ffs": 3000, "dsps": 20, "brams": 5}
+    assert found.items() >= expected.items()
+    assert (found["target"], found["log"]) == ("ecp5-85k", "nextpnr.log")
+    assert found["ns_per_iteration"] == pytest.approx(found["clocks_per_iteration"] * 12.5)
+    shown = run("synth", "3-3-3-1")
+    assert shown.exit_code == 0 and "80 MHz" in shown.stdout
+
+
+def test_demo_with_a_quick_synthesis(run, folder, simulator_3_3_3_1, monkeypatch):
+    monkeypatch.setattr(ecp5, "synthesize", lambda *_, **__: RESULT)
+    result = run("demo", "--samples", "50", "--tests", "20")
+    assert result.exit_code == 0, result.stderr
+    for text in ("exact", "442", "10.6 ms", "80 MHz", "measured", "Files: build/demo"):
+        assert text in result.stdout
+    assert "simulating the RTL" in result.stderr
+    assert {p.name for p in (folder / "build/demo").iterdir()} >= {
+        "gradwire_3_3_3_1_p3.v",
+        "gradwire_3_3_3_1_p3.json",
+        "weights.npz",
+    }
+
+
+def test_demo_tells_at_once_that_synthesis_failed(fails, monkeypatch):
+    def synthesize(*_, **__):
+        raise tool.ToolError("Yosys failed")
+
+    monkeypatch.setattr(ecp5, "synthesize", synthesize)
+    line = fails("demo", "--samples", "1000000", "--json", code=1)
+    assert line == "gradwire: Yosys failed\n"
+
+
+@pytest.mark.slow
+def test_demo_whole(command):
+    child = command("demo", "--json")
+    out, err = child.communicate()
+    assert (child.returncode, err) == (0, "")
+    found = json.loads(out)
+    assert (found["simulate"]["samples"], found["simulate"]["tests"]) == (6000, 1000)
+    assert found["simulate"]["bit_exact"] and found["simulate"]["accuracy"] >= 0.97
+    assert found["synth"]["fmax_mhz"] > 40
+
+
+def test_as_a_process(command):
+    child = command("clocks", "2-1", "--json")
+    out, err = child.communicate()
+    assert (child.returncode, err) == (0, "")
+    assert json.loads(out)["topology"] == "2-1"
+
+
+def test_a_reader_that_leaves_is_no_failure_of_ours(command):
+    child = command("clocks", "--neuron-table")
+    child.stdout.close()
+    assert child.wait() != 0
+    assert child.stderr.read() == ""
+
+
+def children(pid):
+    """Processes below process `pid`, by id."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children") as file:
+            found += [int(word) for word in file.read().split()]
+    return found + [below for child in found for below in children(child)]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
+@pytest.mark.parametrize(
+    "number, code, said",
+    [(signal.SIGINT, 130, "gradwire: interrupted\n"), (signal.SIGTERM, 143, "")],
+)
+def test_interrupted(command, number, code, said):
+    child = command("demo", "--json", "--samples", "200000")
+    folder = os.path.join(os.getcwd(), "build/demo/ecp5-85k")
+    until = time.monotonic() + 60
+    while not os.path.exists(folder) or not (below := children(child.pid)):
+        assert child.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    child.send_signal(number)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out, err) == (code, "", said)
+    assert not [pid for pid in below if alive(pid)]
