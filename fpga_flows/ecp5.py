@@ -5,9 +5,16 @@ feeds its inputs from a shift register and folds its registered outputs into one
 of the core, in, through and out, then begins and ends in a flip-flop. The harness' own cells are
 not counted.
 
-Each distinct module is synthesized once, and the mapped netlist is flattened for place and route.
-On an array of seven FP32 processing elements that takes 3 s in Yosys instead of 11 s, needs 5,278
-LUT4 instead of 5,633, and runs no slower (57 to 54 MHz instead of 55 to 51 MHz, three seeds).
+Chosen by measurement on the core of 3-3-3-1 (3 PEs), in seconds of one core's time:
+
+| synthesis, placement          | Yosys | LUT4 cells | nextpnr | Fmax MHz |
+|-------------------------------|-------|------------|---------|----------|
+| by module, wide mux, static   |  10   |   6,049    |   101   |   63.9   |
+| by module, static             |  12   |   5,035    |    86   |   65.7   |
+| flattened, static (this flow) |  20   |   4,518    |    59   |   66.0   |
+
+By module, with wide multiplexers, nextpnr's default placer `heap` gave 58.6 MHz, router2 with it
+48.8 MHz.
 """
 
 import json
@@ -36,9 +43,15 @@ _FFS = {"TRELLIS_FF": 1}
 _DSPS = {"MULT18X18D": 1}
 _BRAMS = {"DP16KD": 1, "PDPW16KD": 1}
 
+# The core is optimised as a whole, but apart from the harness, whose shift register would
+# otherwise be merged with registers at the core's inputs. Without wide multiplexers (PFUMX,
+# L6MUX21), which tie LUTs together in one slice, cores are smaller, and faster to place.
 _SYNTHESIS = [
     "read_verilog core.v harness.v",
-    "synth_ecp5 -noflatten -top harness",
+    "hierarchy -check -top harness",
+    "setattr -mod -set keep_hierarchy 1 {top}",
+    "synth_ecp5 -nowidelut -top harness",
+    "setattr -mod -unset keep_hierarchy {top}",
     "flatten",
     "opt_clean",
     "autoname",
@@ -48,9 +61,11 @@ _SYNTHESIS = [
 # What nextpnr says when it begins with something that takes long.
 _STAGES = {
     "Info: Packing": "packing",
-    "Info: Creating initial analytic placement": "placement",
+    "Info: Running Static placer": "placement",
     "Info: Routing..": "routing",
 }
+
+_UTILISATION = re.compile(r"Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%")
 
 
 @dataclass(frozen=True)
@@ -135,7 +150,7 @@ def synthesize(
     progress("synthesis")
     (work / "core.v").write_text(verilog, encoding="utf-8")
     (work / "harness.v").write_text(_harness(_ports(top, work), top), encoding="utf-8")
-    _yosys(_SYNTHESIS, work, "yosys.log")
+    _yosys([line.format(top=top) for line in _SYNTHESIS], work, "yosys.log")
     fmax = _place_and_route(target, frequency_mhz, seed, work, progress)
     parts = _cells(work / "mapped.json")
     total = sum(parts.values(), Counter())
@@ -200,17 +215,22 @@ def _place_and_route(
     progress: Callable[[str], None],
 ) -> float:
     """Fmax in MHz."""
+    log = work / "nextpnr.log"
     waiting = dict(_STAGES)
 
     def stage(line: str) -> None:
         for start in [start for start in waiting if line.startswith(start)]:
             progress(waiting.pop(start))
+        # The static placer would search for minutes for places that there are not.
+        used = _UTILISATION.match(line)
+        if used and int(used[2]) > int(used[3]):
+            needs = f"the core needs {used[2]} {used[1]}, and {target} has {used[3]}"
+            raise ToolError(f"nextpnr cannot place it: {needs}; log: {log}")
 
     command = [tool.executable(_NEXTPNR[0]), TARGETS[target], "--package", _PACKAGE]
     command += ["--speed", _SPEED, "--json", "mapped.json", "--report", "report.json"]
     command += ["--freq", f"{frequency_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
-    command += ["--lpf-allow-unconstrained"]
-    log = work / "nextpnr.log"
+    command += ["--lpf-allow-unconstrained", "--placer", "static"]
     tool.run(command, tool=_NEXTPNR[2], log=log, cwd=work, on_line=stage)
     clocks = json.loads((work / "report.json").read_text(encoding="utf-8"))["fmax"]
     if len(clocks) != 1:

@@ -101,7 +101,7 @@ def test_broken_verilog(tmp_path):
 
 
 def test_core_that_does_not_fit(tmp_path):
-    """Nextpnr fails: more multipliers than an LFE5U-25F has (28)."""
+    """More multipliers than an LFE5U-25F has (28)."""
     lines = [f"  p[{n}] <= a * b[{n}];" for n in range(30)]
     verilog = "\n".join(
         [
