@@ -77,9 +77,9 @@ def _round(format, value, rest):
 
 
 def all_pairs(format):
-    """Every pair of operands."""
+    """Every pair of operands, in random order: neighbours that are alike hide missing registers."""
     count = 1 << format.width
-    pairs = np.arange(count * count, dtype=np.uint32)
+    pairs = np.random.default_rng(4).permutation(np.arange(count * count, dtype=np.uint32))
     return pairs // np.uint32(count), pairs % np.uint32(count)
 
 
