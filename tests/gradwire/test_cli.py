@@ -180,12 +180,6 @@ def test_simulate_names_the_first_mismatch(run, simulator_3_3_3_1, monkeypatch):
     assert abs(int(expected, 16) - int(seen, 16)) == 1
 
 
-def test_waves(run_json, folder):
-    found = run_json("simulate", "3-1", "--samples", "2", "--tests", "1", "--waves", "new/w.vcd")
-    assert found["waves"] == "new/w.vcd"
-    assert "$enddefinitions" in (folder / "new/w.vcd").read_text()
-
-
 def test_synth_json(run, run_json, folder, monkeypatch):
     asked = {}
 

@@ -32,13 +32,15 @@ def test_every_line_is_run_by_a_test_below():
     "line",
     [pytest.param(x, marks=pytest.mark.slow if x.startswith(SLOW) else ()) for x in GRADWIRE],
 )
-def test_gradwire(line, command, simulator_3_3_3_1):
+def test_gradwire(line, command, folder, simulator_3_3_3_1):
     child = command(*shlex.split(line))
     out, err = child.communicate()
     assert child.returncode == 0, err
     assert out
     if "--json" in line:
         json.loads(out)
+    if waves := re.search(r"--waves (\S+)", line):
+        assert "$enddefinitions" in (folder / waves[1]).read_text()
 
 
 @pytest.mark.parametrize("line", MAKE)
@@ -59,3 +61,9 @@ def test_short_enough_for_a_newcomer():
 def test_files_that_it_names_are_there():
     for name in re.findall(r"\]\(([\w./]+)\)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_python(capsys):
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    exec(block, {})
+    assert int(capsys.readouterr().out) <= 150
