@@ -38,7 +38,8 @@ class NeuronArray(wiring.Component):
     register_write, register_lane, register_address, vector : a word for PE `register_lane`.
     input_write, input_lane, input_address, network_input : likewise, for the inputs' register file.
     result, result_valid : a result.
-    result_backward, result_output : it belongs to backpropagation; to the output layer.
+    result_backward : it belongs to backpropagation.
+    result_layer : if not, number of its layer of weights, less 1.
     host, host_write, host_bank, host_address, host_data : the weight port, used while idle.
     host_read : weight, 2 clocks after its address.
     """
@@ -57,7 +58,7 @@ class NeuronArray(wiring.Component):
             "result": Out(32),
             "result_valid": Out(1),
             "result_backward": Out(1),
-            "result_output": Out(1),
+            "result_layer": Out(below(len(design.layers) - 1)),
             "host": In(1),
             "host_write": In(1),
             "host_bank": In(range(self.pes + 1)),
@@ -267,7 +268,7 @@ class NeuronArray(wiring.Component):
                 m.d.sync += draining.eq(~walker.last & (self.ready | (lane != self.pes)))
         layers = len(self.schedule.design.layers) - 1
         m.d.comb += [
-            self.result_output.eq(walker.vector == layers - 1),
+            self.result_layer.eq(walker.vector),
             self.result_backward.eq(walker.vector > layers - 1),
         ]
 

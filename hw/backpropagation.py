@@ -4,6 +4,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.activation import (
+    A_TIMES_COMPLEMENT,
+    COMPLEMENT_OF_SQUARE,
+    DERIVATIVES,
+    ONE,
+    STEP,
+)
 from hw.delay import delay
 from hw.fp.adder import Adder
 from hw.fp.format import BINARY32
@@ -13,19 +20,21 @@ from hw.shape import below
 from hw.verilog import place
 from hw.walker import VectorWalker
 
+ONE_WORD = BINARY32.bias << BINARY32.fraction_bits
+
 
 class BackpropagationUnit(wiring.Component):
-    """Output error a - y, derivatives a(1 - a), and deltas: their products with backward sums.
+    """Output error a - y, derivatives, and deltas: their products with backward sums.
 
-    The paper's equation 2. One adder makes a - y of outputs and 1 - a of hidden activations; one
-    multiplier makes a(1 - a) going forward and the delta going back. The derivatives wait in a
-    memory of their own.
+    The paper's equation 2. One adder makes a - y of outputs and what derivatives need; one
+    multiplier makes derivatives going forward and deltas going back. The derivatives, which come
+    from the activations (see hw.activation), wait in a memory of their own.
 
     Latencies: output delta, the adder's; other deltas, the multiplier's.
 
     Members
     -------
-    activation, hidden_valid, output_valid : from the forward unit.
+    activation, valid, layer : from the forward unit.
     network_input, network_input_valid : an input of the network, if its delta is wanted.
     label_address, label : label memory's word, and the address that asks for it a clock before.
     sum, sum_valid : a backward sum, W^T delta.
@@ -37,14 +46,16 @@ class BackpropagationUnit(wiring.Component):
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
+        design = schedule.design
+        self.hidden = any(op.unit == BACKPROPAGATION for op in schedule.operations)
         super().__init__(
             {
                 "activation": In(32),
-                "hidden_valid": In(1),
-                "output_valid": In(1),
+                "valid": In(1),
+                "layer": In(below(len(design.activations))),
                 "network_input": In(32),
                 "network_input_valid": In(1),
-                "label_address": Out(below(schedule.design.layers[-1])),
+                "label_address": Out(below(design.layers[-1])),
                 "label": In(32),
                 "sum": In(32),
                 "sum_valid": In(1),
@@ -62,58 +73,102 @@ class BackpropagationUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         design = self.schedule.design
+        output = Signal()
+        m.d.comb += output.eq(self.valid & (self.layer == len(design.activations) - 1))
         m.submodules.labels = labels = VectorWalker([design.layers[-1]], [0])
-        m.d.comb += [labels.step.eq(self.output_valid), self.label_address.eq(labels.next_address)]
+        m.d.comb += [labels.step.eq(output), self.label_address.eq(labels.next_address)]
 
         adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
         place(m, "adder", adder, platform)
-        hidden, value = self.hidden_valid, self.activation
-        if design.input_deltas:
-            hidden, value = (
-                hidden | self.network_input_valid,
-                Mux(self.network_input_valid, self.network_input, value),
-            )
-        one = BINARY32.bias << BINARY32.fraction_bits
+        error = delay(m, output, adder.latency, "error", reset=True)
         m.d.comb += [
-            adder.a.eq(Mux(hidden, one, value)),
-            adder.b.eq(_negative(Mux(hidden, value, self.label))),
+            adder.a.eq(self.activation),
+            adder.b.eq(_negative(self.label)),
+            self.delta.eq(adder.o),
+            self.delta_valid.eq(error),
         ]
-        error = delay(m, self.output_valid, adder.latency, "error", reset=True)
-        m.d.comb += [self.delta.eq(adder.o), self.delta_valid.eq(error)]
-        if any(op.unit == BACKPROPAGATION for op in self.schedule.operations):
-            value = delay(m, value, adder.latency, "activation")
-            hidden = delay(m, hidden, adder.latency, "hidden", reset=True)
-            self._chain_rule(m, platform, value, adder.o, hidden, error)
+        if self.hidden:
+            self._chain_rule(m, platform, adder, output, error)
         return m
 
     def _chain_rule(
-        self,
-        m: Module,
-        platform: object,
-        activation: Value,
-        complement: Value,
-        hidden: Value,
-        error: Value,
+        self, m: Module, platform: object, adder: Adder, output: Value, error: Value
     ) -> None:
         """Derivatives going forward, deltas going back."""
         design = self.schedule.design
         multiplier = Multiplier(subnormals=design.subnormals, stages=design.multiplier_stages)
         place(m, "multiplier", multiplier, platform)
-        derivative = self._derivatives(m, multiplier, hidden)
-        m.d.comb += [
-            multiplier.a.eq(Mux(self.sum_valid, self.sum, activation)),
-            multiplier.b.eq(Mux(self.sum_valid, derivative, complement)),
-        ]
+        value = self.activation
+        if design.input_deltas:
+            value = Mux(self.network_input_valid, self.network_input, value)
+        derivative, stored = self._derivatives(m)
+        self._make_derivatives(m, value, adder, multiplier, output, stored)
+        with m.If(self.sum_valid):
+            m.d.comb += [multiplier.a.eq(self.sum), multiplier.b.eq(derivative)]
         valid = delay(m, self.sum_valid, multiplier.latency, "delta", reset=True)
         last = delay(m, self.for_inputs & self.sum_valid, multiplier.latency, "input_delta")
         m.d.comb += [
-            self.delta.eq(Mux(error, complement, multiplier.o)),
+            self.delta.eq(Mux(error, adder.o, multiplier.o)),
             self.delta_valid.eq(error | (valid & ~last)),
             self.input_delta_valid.eq(valid & last),
         ]
 
-    def _derivatives(self, m: Module, multiplier: Multiplier, hidden: Value) -> Value:
-        """Memory of the derivatives; the word for the next backward sum."""
+    def _make_derivatives(
+        self,
+        m: Module,
+        value: Value,
+        adder: Adder,
+        multiplier: Multiplier,
+        output: Value,
+        stored: wiring.PureInterface,
+    ) -> None:
+        """The derivative of each hidden activation, by the kind of its layer's function."""
+        kinds = set(self._kinds().values())
+        both = adder.latency + multiplier.latency
+        if kinds & {A_TIMES_COMPLEMENT, COMPLEMENT_OF_SQUARE}:
+            with m.If(~output):
+                m.d.comb += [adder.a.eq(ONE_WORD), adder.b.eq(_negative(value))]
+        if COMPLEMENT_OF_SQUARE in kinds:
+            there = self._there(m, COMPLEMENT_OF_SQUARE)
+            m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(value)]
+            with m.If(delay(m, there, multiplier.latency, "squared", reset=True)):
+                m.d.comb += adder.b.eq(_negative(multiplier.o))
+            with m.If(delay(m, there, both, "square_done", reset=True)):
+                m.d.comb += [stored.en.eq(1), stored.data.eq(adder.o)]
+        if A_TIMES_COMPLEMENT in kinds:
+            there = self._there(m, A_TIMES_COMPLEMENT)
+            waiting = delay(m, value, adder.latency, "activation")
+            with m.If(delay(m, there, adder.latency, "complement", reset=True)):
+                m.d.comb += [multiplier.a.eq(waiting), multiplier.b.eq(adder.o)]
+            with m.If(delay(m, there, both, "product_done", reset=True)):
+                m.d.comb += [stored.en.eq(1), stored.data.eq(multiplier.o)]
+        for kind, word in ((STEP, Mux(value[:-1].any(), ONE_WORD, 0)), (ONE, ONE_WORD)):
+            if kind in kinds:
+                with m.If(self._there(m, kind)):
+                    m.d.comb += [stored.en.eq(1), stored.data.eq(word)]
+
+    def _kinds(self) -> dict[int, str]:
+        """Kind of derivative of each layer of weights that needs one; -1 are the inputs."""
+        names = self.schedule.design.activations
+        found = {number: DERIVATIVES[name] for number, name in enumerate(names[:-1])}
+        if self.schedule.design.input_deltas:
+            found[-1] = DERIVATIVES[names[0]]
+        return found
+
+    def _there(self, m: Module, kind: str) -> Signal:
+        """Whether there is an activation whose derivative is of that kind."""
+        there = Signal(name=f"there_{list(DERIVATIVES.values()).index(kind)}")
+        for number, other in self._kinds().items():
+            if other == kind:
+                valid = self.network_input_valid
+                if number >= 0:
+                    valid = self.valid & (self.layer == number)
+                with m.If(valid):
+                    m.d.comb += there.eq(1)
+        return there
+
+    def _derivatives(self, m: Module) -> tuple[Value, wiring.PureInterface]:
+        """Memory of the derivatives: the word for the next backward sum, and the write port."""
         design = self.schedule.design
         numbers = [
             op.layer.number - 1 for op in self.schedule.operations if op.unit == BACKPROPAGATION
@@ -126,18 +181,15 @@ class BackpropagationUnit(wiring.Component):
         m.submodules.going_forward = ahead = VectorWalker([words], [0])
         m.submodules.going_back = back = VectorWalker(lengths, [first[n] for n in numbers])
         write, read = file.write_port(), file.read_port()
-        stored = delay(m, hidden, multiplier.latency, "derivative", reset=True)
         self.for_inputs = Signal()
         m.d.comb += [
-            ahead.step.eq(stored),
-            write.en.eq(stored),
+            ahead.step.eq(write.en),
             write.addr.eq(ahead.address),
-            write.data.eq(multiplier.o),
             back.step.eq(self.sum_valid),
             read.addr.eq(back.next_address),
             self.for_inputs.eq((back.vector == len(numbers) - 1) if design.input_deltas else 0),
         ]
-        return read.data
+        return read.data, write
 
 
 def _negative(value: Value) -> Value:

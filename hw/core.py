@@ -5,13 +5,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import NeuronArray
-from hw.backpropagation import BackpropagationUnit
+from hw.backpropagation import ONE_WORD, BackpropagationUnit
 from hw.bias import BiasBank
 from hw.buffer import InputMemory, TrainingBuffer
 from hw.delay import delay
 from hw.design import Design
 from hw.forward import ForwardUnit
-from hw.fp.format import BINARY32
 from hw.gradient_descent import GradientDescentUnit
 from hw.pe import input_words
 from hw.schedule import Schedule
@@ -19,8 +18,6 @@ from hw.sequencer import Sequencer
 from hw.shape import below
 from hw.vectors import VectorStore
 from hw.verilog import place
-
-ONE = BINARY32.bias << BINARY32.fraction_bits
 
 
 class WeightAddress:
@@ -199,7 +196,7 @@ class Core(wiring.Component):
         if not self.design.activation_is_local(1):
             m.d.comb += self.inputs.read_index.eq(sequencer.broadcast_address)
             other = self.inputs.data
-        other = Mux(delay(m, sequencer.broadcast_one, 1, "broadcast_one"), ONE, other)
+        other = Mux(delay(m, sequencer.broadcast_one, 1, "broadcast_one"), ONE_WORD, other)
         stored = ~sequencer.broadcast_one & ~sequencer.broadcast_input
         update = sequencer.control.update & sequencer.control.valid
         operand = Mux(delay(m, stored, 1, "stored"), self.store.data, other)
@@ -237,21 +234,23 @@ class Core(wiring.Component):
             self.backpropagation,
             self.store,
         )
+        output = forward.layer == len(self.design.activations) - 1
+        hidden = forward.valid & ~output
         m.d.comb += [
             forward.sum.eq(array.result),
             forward.sum_valid.eq(array.result_valid & ~array.result_backward),
-            forward.sum_output.eq(array.result_output),
+            forward.sum_layer.eq(array.result_layer),
             back.activation.eq(forward.activation),
-            back.hidden_valid.eq(forward.hidden_valid),
-            back.output_valid.eq(forward.output_valid),
+            back.valid.eq(forward.valid),
+            back.layer.eq(forward.layer),
             back.label.eq(self.labels.data),
             self.labels.read_index.eq(back.label_address),
             back.sum.eq(array.result),
             back.sum_valid.eq(array.result_valid & array.result_backward),
-            store.valid.eq(forward.hidden_valid | back.delta_valid),
-            store.vector.eq(Mux(forward.hidden_valid, forward.activation, back.delta)),
+            store.valid.eq(hidden | back.delta_valid),
+            store.vector.eq(Mux(hidden, forward.activation, back.delta)),
             self.prediction.eq(forward.activation),
-            self.prediction_valid.eq(forward.output_valid),
+            self.prediction_valid.eq(forward.valid & output),
         ]
         if self.design.input_deltas:
             m.d.comb += [

@@ -16,7 +16,7 @@ Mapping = Literal["row", "column"]
 Subnormals = Literal["flush", "ieee"]
 
 MAPPINGS = ("row", "column")
-ACTIVATIONS = ("sigmoid",)
+ACTIVATIONS = ("sigmoid", "sigmoid-exact", "tanh", "relu", "identity")
 
 _MOST_DIGITS = 9  # of a layer size; Python itself refuses some thousands
 
@@ -138,10 +138,11 @@ class Design:
     layers : sizes of inputs, hidden layers and outputs.
     processing_elements : P, the number of neuron ALUs in the array.
     mapping : "row" or "column" for each layer of weights.
-    activation : activation function of all neurons.
+    activation : activation function: one name for all layers, or one for each, joined by commas.
     subnormals : "flush" (they become zero of the same sign) or "ieee".
     multiplier_stages, adder_stages : pipeline registers of the FP32 units, clocks.
-    sigmoid_entries : entries of the sigmoid's table, a power of two; it covers -8 to 8.
+    table_entries : entries of the tables of sigmoid and tanh, a power of two.
+    table_degree : 0 looks the function up, 1 or 2 interpolates it by polynomials of that degree.
     input_deltas : also propagate the error back to the inputs, as if they were the outputs of a
         sigmoid layer (the first layer must then be row-mapped). The deltas leave by a port.
     buffer_vectors : training vectors that the buffer holds, a power of two.
@@ -156,7 +157,8 @@ class Design:
     subnormals: Subnormals = "flush"
     multiplier_stages: int = 3
     adder_stages: int = 4
-    sigmoid_entries: int = 2048
+    table_entries: int = 2048
+    table_degree: int = 0
     input_deltas: bool = False
     buffer_vectors: int = 256
 
@@ -165,9 +167,10 @@ class Design:
         _check_range("processing elements", self.processing_elements, 1, 4096)
         _check_range("multiplier stages", self.multiplier_stages, 2, 6)
         _check_range("adder stages", self.adder_stages, 2, 8)
-        _check_range("sigmoid entries", self.sigmoid_entries, 16, 65536)
+        _check_range("table entries", self.table_entries, 16, 65536)
+        _check_range("table degree", self.table_degree, 0, 2)
         _check_range("buffer vectors", self.buffer_vectors, 2, 65536)
-        for name in ("sigmoid_entries", "buffer_vectors"):
+        for name in ("table_entries", "buffer_vectors"):
             if (value := getattr(self, name)).bit_count() != 1:
                 raise InputError(f"{name.replace('_', ' ')} must be a power of two, not {value}")
         if len(self.mapping) != len(self.layers) - 1:
@@ -175,15 +178,26 @@ class Design:
                 f"a mapping is needed for each of {len(self.layers) - 1} layers of weights, "
                 f"not {len(self.mapping)}"
             )
+        if len(self.activations) != len(self.layers) - 1:
+            raise InputError(
+                f"an activation is needed for each of {len(self.layers) - 1} layers of weights, "
+                f"or one for all, not {len(self.activations)}"
+            )
         for name, value, known in (
             *(("mapping", mapping, MAPPINGS) for mapping in self.mapping),
-            ("activation", self.activation, ACTIVATIONS),
+            *(("activation", name, ACTIVATIONS) for name in self.activations),
             ("subnormals", self.subnormals, ("flush", "ieee")),
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         if self.input_deltas and self.mapping[0] != "row":
             raise InputError("input deltas need a row-mapped first layer, not 'column'")
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Activation function of each layer of weights."""
+        names = tuple(self.activation.split(","))
+        return names * (len(self.layers) - 1) if len(names) == 1 else names
 
     @property
     def topology(self) -> str:

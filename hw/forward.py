@@ -1,39 +1,45 @@
 """The forward unit: from weighted sums to activations."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.activation.sigmoid import SigmoidTable
+from hw.activation import make_function
 from hw.delay import delay
 from hw.schedule import Schedule
+from hw.shape import below
 from hw.verilog import place
 
 
 class ForwardUnit(wiring.Component):
-    """Applies the activation function to the array's results, one a clock.
+    """Applies the layers' activation functions to the array's results, one a clock.
 
-    Latency: that of the activation function.
+    Latency: that of the layer's activation function.
 
     Members
     -------
-    sum, sum_valid, sum_output : a weighted sum, bias included; whether of the output layer.
+    sum, sum_valid : a weighted sum, bias included.
+    sum_layer : number of its layer of weights, less 1.
     activation : its activation.
-    hidden_valid, output_valid : there is one, of a hidden layer; of the output layer.
+    valid, layer : there is one, and whose.
     """
-
-    sum: In(32)
-    sum_valid: In(1)
-    sum_output: In(1)
-    activation: Out(32)
-    hidden_valid: Out(1)
-    output_valid: Out(1)
 
     clocked = True
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        super().__init__()
+        self.names = schedule.design.activations
+        layer = below(len(self.names))
+        super().__init__(
+            {
+                "sum": In(32),
+                "sum_valid": In(1),
+                "sum_layer": In(layer),
+                "activation": Out(32),
+                "valid": Out(1),
+                "layer": Out(layer),
+            }
+        )
 
     @property
     def module_name(self) -> str:
@@ -42,13 +48,21 @@ class ForwardUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        function = SigmoidTable(self.schedule.design.sigmoid_entries)
-        place(m, "function", function, platform)
-        valid, output = self.sum_valid, self.sum_output
-        m.d.comb += [
-            function.i.eq(self.sum),
-            self.activation.eq(function.o),
-            self.hidden_valid.eq(delay(m, valid & ~output, function.latency, "hidden", reset=True)),
-            self.output_valid.eq(delay(m, valid & output, function.latency, "output", reset=True)),
-        ]
+        for name in sorted(set(self.names)):
+            function = make_function(name, self.schedule.design)
+            label = name.replace("-", "_")
+            place(m, label, function, platform)
+            wanted = Signal(name=f"{label}_wanted")
+            layers = [number for number, other in enumerate(self.names) if other == name]
+            for number in layers:
+                with m.If(self.sum_layer == number):
+                    m.d.comb += wanted.eq(self.sum_valid)
+            layer = delay(m, self.sum_layer, function.latency, f"{label}_layer")
+            m.d.comb += function.i.eq(self.sum)
+            with m.If(delay(m, wanted, function.latency, f"{label}_valid", reset=True)):
+                m.d.comb += [
+                    self.activation.eq(function.o),
+                    self.valid.eq(1),
+                    self.layer.eq(layer),
+                ]
         return m

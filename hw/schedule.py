@@ -24,7 +24,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hw.activation.sigmoid import SigmoidTable
+from hw.activation import A_TIMES_COMPLEMENT, COMPLEMENT_OF_SQUARE, DERIVATIVES, make_function
 from hw.design import (
     MAPPINGS,
     Accumulation,
@@ -65,26 +65,33 @@ class Latencies:
 
     Members
     -------
-    multiplier, adder, activation : of the component.
+    multiplier, adder : of the component.
+    activations : of the activation function of each layer of weights.
+    derivatives : from a neuron's activation to its derivative, for each layer of weights.
     depth : levels of the adder tree.
     carry_path : adders from where REDUCE's carried value enters to the root.
     """
 
     multiplier: int
     adder: int
-    activation: int
+    activations: tuple[int, ...]
+    derivatives: tuple[int, ...]
     depth: int
     carry_path: int
 
     @classmethod
     def of(cls, design: Design) -> "Latencies":
         """Read them off the components that `design` is built of."""
+        multiplier = Multiplier(subnormals=design.subnormals, stages=design.multiplier_stages)
+        adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
         return cls(
-            multiplier=Multiplier(
-                subnormals=design.subnormals, stages=design.multiplier_stages
-            ).latency,
-            adder=Adder(subnormals=design.subnormals, stages=design.adder_stages).latency,
-            activation=SigmoidTable.latency,
+            multiplier=multiplier.latency,
+            adder=adder.latency,
+            activations=tuple(make_function(name, design).latency for name in design.activations),
+            derivatives=tuple(
+                multiplier.latency + adder.latency if _computed(name) else 0
+                for name in design.activations
+            ),
             depth=reduction_depth(design.processing_elements),
             carry_path=len(reduction_blocks(design.processing_elements)),
         )
@@ -108,11 +115,6 @@ class Latencies:
     def carry(self) -> int:
         """From slot to where the carried value enters the adder tree."""
         return self.product + (self.depth - self.carry_path) * self.adder
-
-    @property
-    def derivative(self) -> int:
-        """From a neuron's activation to its derivative a(1 - a)."""
-        return self.adder + self.multiplier
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -307,10 +309,17 @@ class _Times:
         else:
             found["adder"] = op.slots.ravel() + lat.product
         if op.unit == FORWARD and not last_layer:
-            found["vector"] = op.results + lat.activation
-            found["unit multiplier"] = op.results + lat.activation + lat.adder
+            found["vector"] = activations = op.results + lat.activations[op.layer.number - 1]
+            kind = DERIVATIVES[self.design.activations[op.layer.number - 1]]
+            if kind == A_TIMES_COMPLEMENT:
+                found["unit adder"] = activations
+                found["unit multiplier"] = activations + lat.adder
+            elif kind == COMPLEMENT_OF_SQUARE:
+                found["unit multiplier"] = activations
+                found["unit adder"] = activations + lat.multiplier
         elif op.unit == FORWARD:
-            found["vector"] = op.results + lat.activation + lat.adder
+            found["unit adder"] = op.results + lat.activations[-1]
+            found["vector"] = found["unit adder"] + lat.adder
         elif op.unit == BACKPROPAGATION:
             found["vector"] = op.results + lat.multiplier
             found["unit multiplier"] = op.results
@@ -362,18 +371,23 @@ class _Times:
         lat, number = self.lat, op.layer.number
         results = op.at(op.results)
         if op.unit == FORWARD:
-            activations = results + lat.activation
+            activations = results + lat.activations[number - 1]
             self.activations[number] = activations
             if number == len(self.design.layers) - 1:
                 self.deltas[number] = activations + lat.adder
             else:
-                self.derivatives[number] = activations + lat.derivative
+                self.derivatives[number] = activations + lat.derivatives[number - 1]
             if number == 1 and self.design.input_deltas:
                 # The inputs' derivatives are made while the first layer broadcasts the inputs.
                 inputs = op.at(op.slots[0, 1:]) + 1
-                self.derivatives[0] = inputs + lat.derivative
+                self.derivatives[0] = inputs + lat.derivatives[0]
         elif op.unit == BACKPROPAGATION:
             self.deltas[number - 1] = results + lat.multiplier
+
+
+def _computed(name: str) -> bool:
+    """Whether the derivative of an activation function takes a multiplication and an addition."""
+    return DERIVATIVES[name] in (A_TIMES_COMPLEMENT, COMPLEMENT_OF_SQUARE)
 
 
 # UPDATE and ACCUMULATE use every adder at once, REDUCE a level of them after the other.
@@ -415,7 +429,7 @@ def _hazards(times: _Times) -> Iterable[int]:
     first = ops[GRADIENT_DESCENT, 1]
     yield int(first.at(first.slots).max()) + 1 - LOAD_LATENCY
     labels = ops[FORWARD, top]
-    yield int(labels.at(labels.results).max()) + lat.activation - LOAD_LATENCY
+    yield int(labels.at(labels.results).max()) + lat.activations[-1] - LOAD_LATENCY
 
 
 def _vector_hazards(times: _Times, ops: dict, layer: Layer) -> Iterable[int]:

@@ -71,14 +71,16 @@ class CycleModel:
 
     def activations(self) -> np.ndarray:
         """When each activation leaves the forward unit, layer by layer."""
-        latency = self.schedule.latencies.activation
-        return np.concatenate([op.at(op.results) + latency for op in self._of(FORWARD)])
+        lat = self.schedule.latencies.activations
+        return np.concatenate(
+            [op.at(op.results) + lat[op.layer.number - 1] for op in self._of(FORWARD)]
+        )
 
     def deltas(self) -> np.ndarray:
         """When each delta leaves the backpropagation unit, from the output layer down."""
         lat = self.schedule.latencies
         output = self._of(FORWARD)[-1]
-        clocks = [output.at(output.results) + lat.activation + lat.adder]
+        clocks = [output.at(output.results) + lat.activations[-1] + lat.adder]
         clocks += [op.at(op.results) + lat.multiplier for op in self._of(BACKPROPAGATION)]
         return np.concatenate(clocks)
 

@@ -5,21 +5,18 @@ and no arithmetic. numpy's float32 `*` and `+` are the definition, in the machin
 """
 
 import dataclasses
-import functools
 import itertools
 
 import numpy as np
 
 from hw.design import Design, Layer, accumulation, reduction_blocks
+from sim.activations import activate
 
 Array = np.ndarray
 
 _TINY = np.finfo(np.float32).tiny
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
-
-# The sigmoid's table covers -8 to 8.
-_SIGMOID_RANGE = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +107,9 @@ class Golden:
                 total = self._accumulate(np.concatenate([bias[:, None], products], axis=1))
             else:
                 total = self._reduce(layer, weight, before, bias)
-            activations.append(sigmoid(total, self.design.sigmoid_entries))
+            name = self.design.activations[layer.number - 1]
+            degree = self.design.table_degree
+            activations.append(activate(name, total, self.design.table_entries, degree))
         return activations
 
     def _backpropagate(self, activations: list[Array], labels: Array) -> dict[int, Array]:
@@ -126,9 +125,20 @@ class Golden:
                 total = self._reduce(layer, weight.T, delta, None)
             else:
                 total = self._accumulate(self._multiply(weight.T, delta))
-            derivative = self._multiply(below, self._add(_ONE, -below))
+            derivative = self._derivative(max(layer.number - 2, 0), below)
             deltas[layer.number - 1] = self._multiply(total, derivative)
         return deltas
+
+    def _derivative(self, layer: int, activation: Array) -> Array:
+        """Of the activation function of weight layer `layer` (from 0), from the activation."""
+        name = self.design.activations[layer]
+        if name in ("sigmoid", "sigmoid-exact"):
+            return self._multiply(activation, self._add(_ONE, -activation))
+        if name == "tanh":
+            return self._add(_ONE, -self._multiply(activation, activation))
+        if name == "relu":
+            return np.where(activation == 0, _ZERO, _ONE)
+        return np.ones_like(activation)
 
     def _descend(self, activations: list[Array], deltas: dict[int, Array]) -> None:
         for layer, weight, bias in self._layers():
@@ -208,20 +218,3 @@ class Golden:
 
     def _add(self, x: Array, y: Array) -> Array:
         return self._flushed(x + y)
-
-
-@functools.cache
-def _sigmoid_table(entries: int) -> Array:
-    half = entries // 2
-    middles = (np.arange(half) + 0.5) * _SIGMOID_RANGE / half
-    return (1 / (1 + np.exp(-np.concatenate([middles, -middles])))).astype(np.float32)
-
-
-def sigmoid(value: Array, entries: int) -> Array:
-    """The table's sigmoid of a float32 array."""
-    half = entries // 2
-    with np.errstate(invalid="ignore"):  # NaN
-        scaled = np.abs(value.astype(np.float64)) * (half / _SIGMOID_RANGE)
-    step = np.fmin(scaled, half - 1).astype(np.int64)
-    found = _sigmoid_table(entries)[step + half * np.signbit(value)]
-    return np.where(np.isnan(value), np.float32(np.nan), found)

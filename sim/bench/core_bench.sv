@@ -138,7 +138,7 @@ module core_bench (
   always_ff @(posedge clk) begin
     if (rst || start) issued_before <= 0;
     else if (busy) begin
-      if (dut.forward.hidden_valid || dut.forward.output_valid)
+      if (dut.forward.valid)
         $fwrite(activation_log, "%u%u", now, dut.forward.activation);
       if (dut.backpropagation.delta_valid || dut.backpropagation.input_delta_valid)
         $fwrite(delta_log, "%u%u", now, dut.backpropagation.delta);

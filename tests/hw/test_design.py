@@ -59,7 +59,7 @@ def test_bad_topologies(text, message):
         ({"subnormals": "maybe"}, "not 'maybe'"),
         ({"multiplier_stages": 1}, "multiplier stages must be 2 to 6, not 1"),
         ({"adder_stages": 9}, "adder stages must be 2 to 8, not 9"),
-        ({"sigmoid_entries": 1000}, "sigmoid entries must be a power of two, not 1000"),
+        ({"table_entries": 1000}, "table entries must be a power of two, not 1000"),
         ({"buffer_vectors": 3}, "buffer vectors must be a power of two, not 3"),
         ({"layers": (3, 0, 1)}, "a layer size must be 1 or more, not 0"),
         ({"mapping": ("column", "row"), "input_deltas": True}, "row-mapped first layer"),

@@ -7,32 +7,49 @@ from hw.design import Design
 from sim.golden import Golden, Weights, initial_weights
 
 
-def reference(weights, biases, inputs, labels, rate, act):
+def reference(weights, biases, inputs, labels, rate, names):
     """One step of stochastic gradient descent in float64: outputs, deltas, new weights."""
+    curves = [curve(name) for name in names]
     activations = [inputs.astype(np.float64)]
-    for w, b in zip(weights, biases, strict=True):
-        activations.append(act(w @ activations[-1] + b))
+    for w, b, (function, _) in zip(weights, biases, curves, strict=True):
+        activations.append(function(w @ activations[-1] + b))
     deltas = [activations[-1] - labels]
-    for w, a in zip(reversed(weights), reversed(activations[:-1]), strict=True):
-        deltas.append((w.T @ deltas[-1]) * a * (1 - a))
+    slopes = [curves[0][1], *(slope for _, slope in curves[:-1])]
+    for w, a, slope in reversed(list(zip(weights, activations, slopes, strict=False))):
+        deltas.append((w.T @ deltas[-1]) * slope(a))
     deltas = deltas[::-1]
-    new = [
-        w - rate * np.outer(d, a) for w, d, a in zip(weights, deltas[1:], activations, strict=False)
-    ]
-    return activations, deltas, new, [b - rate * d for b, d in zip(biases, deltas[1:], strict=True)]
+    layers = list(zip(weights, biases, deltas[1:], activations, strict=False))
+    new = [w - rate * np.outer(d, a) for w, _, d, a in layers]
+    return activations, deltas, new, [b - rate * d for _, b, d, _ in layers]
+
+
+def curve(name):
+    """An activation function and its derivative from the activation, in float64."""
+    return {
+        "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda a: a * (1 - a)),
+        "tanh": (np.tanh, lambda a: 1 - a * a),
+        "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(float)),
+        "identity": (lambda z: z, np.ones_like),
+    }[name.removesuffix("-exact")]
 
 
 MAPPINGS = [("row",) * 3, ("column",) * 3, ("row", "column", "row"), ("column", "row", "column")]
 
 
+FUNCTIONS = ["sigmoid", "sigmoid-exact", "tanh", "relu,relu,sigmoid", "tanh,relu,identity"]
+
+
+@pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @pytest.mark.parametrize("pes", [1, 3, 8])
-def test_gradients_are_those_of_the_loss(mapping, pes):
+def test_gradients_are_those_of_the_loss(mapping, pes, activation):
     design = Design(
         layers=(9, 7, 5, 3),
         processing_elements=pes,
         mapping=mapping,
-        sigmoid_entries=65536,
+        activation=activation,
+        table_entries=4096,
+        table_degree=2,
         input_deltas=mapping[0] == "row",
     )
     rng = np.random.default_rng(pes)
@@ -45,24 +62,24 @@ def test_gradients_are_those_of_the_loss(mapping, pes):
         y = rng.integers(0, 2, 3).astype(np.float32)
         sample = golden.train(x, y)
         activations, deltas, weights, biases = reference(
-            weights, biases, x, y, 0.25, lambda z: 1 / (1 + np.exp(-z))
+            weights, biases, x, y, 0.25, design.activations
         )
         for found, exact in zip(sample.activations, activations[1:], strict=True):
-            np.testing.assert_allclose(found, exact, atol=3e-4)
+            np.testing.assert_allclose(found, exact, atol=1e-5, rtol=1e-4)
         first = 0 if design.input_deltas else 1
         for found, exact in zip(sample.deltas, deltas[first:], strict=True):
-            np.testing.assert_allclose(found, exact, atol=3e-4)
+            np.testing.assert_allclose(found, exact, atol=1e-5, rtol=1e-4)
         for found, exact in zip(golden.weights.weights, weights, strict=True):
-            np.testing.assert_allclose(found, exact, atol=5e-4)
+            np.testing.assert_allclose(found, exact, atol=1e-5, rtol=1e-4)
         for found, exact in zip(golden.weights.biases, biases, strict=True):
-            np.testing.assert_allclose(found, exact, atol=5e-4)
+            np.testing.assert_allclose(found, exact, atol=1e-5, rtol=1e-4)
         assert all(array.dtype == np.float32 for array in golden.weights.weights)
 
 
 def test_gradients_are_those_of_autograd():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     design = Design(
-        layers=(6, 5, 2), processing_elements=4, mapping=("row", "column"), sigmoid_entries=65536
+        layers=(6, 5, 2), processing_elements=4, mapping=("row", "column"), table_degree=2
     )
     start = initial_weights(design.layers, 1)
     golden = Golden(design, start, 1.0)
@@ -77,7 +94,7 @@ def test_gradients_are_those_of_autograd():
         a, torch.tensor(y.astype(np.float64)), reduction="sum"
     ).backward()
     for before, after, w in zip(start.weights, golden.weights.weights, tensors, strict=True):
-        np.testing.assert_allclose(before - after, w.grad.numpy(), atol=3e-4)
+        np.testing.assert_allclose(before - after, w.grad.numpy(), atol=1e-5, rtol=1e-4)
 
 
 def test_the_weights_given_are_left_alone():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hw.design import Design
+from hw.design import ACTIVATIONS, Design
 from hw.schedule import design_for, make_schedule
 from sim.bench.log import Checker, Expected, expect
 from sim.bench.run import Run, simulate
@@ -31,7 +31,7 @@ def check(design: Design, runs: list[Run], seed: int = 1, **options) -> None:
 
 
 def random_design(seed: int) -> Design:
-    """A network of 1 to 4 layers of weights, sizes 1 to 12, on 1 to 12 PEs, any mapping."""
+    """A network of 1 to 4 layers of weights, sizes 1 to 12, on 1 to 12 PEs, of any kind."""
     rng = np.random.default_rng(seed)
     layers = tuple(rng.integers(1, 13, rng.integers(2, 6)).tolist())
     mapping = tuple(rng.choice(["row", "column"], len(layers) - 1).tolist())
@@ -39,11 +39,13 @@ def random_design(seed: int) -> Design:
         layers=layers,
         processing_elements=int(rng.integers(1, 13)),
         mapping=mapping,
+        activation=",".join(rng.choice(ACTIVATIONS, len(layers) - 1)),
         subnormals=str(rng.choice(["flush", "ieee"])),
         multiplier_stages=int(rng.integers(2, 5)),
         adder_stages=int(rng.integers(2, 7)),
         input_deltas=mapping[0] == "row" and bool(rng.integers(2)),
-        sigmoid_entries=1 << int(rng.integers(4, 12)),
+        table_entries=1 << int(rng.integers(4, 12)),
+        table_degree=int(rng.integers(3)),
         buffer_vectors=1 << int(rng.integers(1, 6)),
     )
 
