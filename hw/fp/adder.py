@@ -150,11 +150,19 @@ class Adder(Operator):
         total = Cat(Const(1, 1), large) + Cat(p.subtract & ~p.far_lost, inverted, p.subtract)
         lost = p.far_lost | p.aligned[:behind].any()
         p.total = Cat(lost, total[1 + behind : len(large) + 2])
+        if self.subnormals == "ieee":
+            # Where the leading one of the smallest normal number stands.
+            p.lowest = Const(1 << (len(p.total) - 1), len(p.total)) >> p.exponent
 
     def _count(self, p: Pipeline) -> None:
         total = p.total
-        p.zeros, some = leading_zeros(p.m, "zeros", total)
-        p.zero = ~some if self.subnormals == "ieee" else ~some | p.both_zero
+        if self.subnormals == "ieee":
+            # A subnormal number moves no further to the left than if its leading one were there.
+            p.zeros, _ = leading_zeros(p.m, "zeros", total | p.lowest)
+            p.zero = ~total.any()
+        else:
+            p.zeros, some = leading_zeros(p.m, "zeros", total)
+            p.zero = ~some | p.both_zero
         p.overflow = total[-1] & (p.exponent == self.format.max_exponent - 1)
         # Terms whose difference has more than one leading zero were at most one place apart, so
         # such a result is exact, and rounding needs only to look at the first two bits.
@@ -164,11 +172,7 @@ class Adder(Operator):
         p.up = Mux(total[-1], two, Mux(total[-2], one, none))
 
     def _normalise_far(self, p: Pipeline) -> None:
-        left = p.zeros
-        if self.subnormals == "ieee":
-            # No further to the left than the place of a subnormal number.
-            left = Mux(p.zeros > p.exponent, p.exponent, p.zeros)[: len(p.zeros)]
-        p.left = left
+        p.left = p.zeros
         near = self._normalise_near_bits
         p.far_moved = (p.total << (p.left[near:] << near))[: len(p.total)]
 
