@@ -17,6 +17,7 @@ from hw.pe import (
     adder_inputs,
     combine,
     input_words,
+    sums_single_products,
 )
 from hw.schedule import BACKPROPAGATION, FORWARD, Schedule
 from hw.shape import below
@@ -123,6 +124,7 @@ class NeuronArray(wiring.Component):
         finished = Mux(control.valid, control.finished, 0)
         finished = delay(m, finished, lat.product, "finished", reset=True)
         self.ready = Signal()
+        self.single = Signal()
         ready = []
         for number, way in enumerate(sums(self.schedule), 1):
             last, clock = finished == number, 0
@@ -132,11 +134,15 @@ class NeuronArray(wiring.Component):
                 with m.If(last):
                     m.d.comb += select.eq(inputs.index(combine(step.delay)))
             ready.append(delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True))
+            if way.length == 1:
+                m.d.comb += self.single.eq(last)
         for done in ready:
             with m.If(done):
                 m.d.comb += self.ready.eq(1)
         for pe in pes:
             m.d.comb += [pe.adder_select.eq(select), pe.drain_load.eq(self.ready)]
+            if sums_single_products(self.schedule):
+                m.d.comb += pe.drain_product.eq(self.single)
         for pe, following in itertools.pairwise(pes):
             m.d.comb += pe.drain_i.eq(following.drain_o)
 
@@ -260,6 +266,8 @@ class NeuronArray(wiring.Component):
             self.result.eq(Mux(self.ready, pes[0].sum, root)),
             walker.step.eq(self.result_valid),
         ]
+        with m.If(self.single):
+            m.d.comb += self.result.eq(pes[0].product)
         if self.pes > 1:
             with m.If(draining):
                 m.d.comb += self.result.eq(pes[1].drain_o)

@@ -336,6 +336,7 @@ class Accumulation:
     With more products than the adder has stages (K), K partial sums rotate through the adder:
     product k is added to partial sum k mod K. With fewer, neighbours are added in pairs (the odd
     one passes). Then the partial sums are combined, always the two that have waited longest.
+    A single product is the sum, and does not enter the adder.
 
     Members
     -------
@@ -343,7 +344,8 @@ class Accumulation:
     rotating : whether partial sums rotate; otherwise products are added in pairs.
     sums : number of partial sums.
     combines : the additions of partial sums, in order.
-    ready : clocks from the last product entering the adder to the sum leaving it.
+    ready : clocks from the last product entering the adder to the sum leaving it; 0 for a single
+        product.
     """
 
     length: int
@@ -356,6 +358,8 @@ class Accumulation:
 @functools.cache
 def accumulation(length: int, adder_latency: int) -> Accumulation:
     """The order in which ACCUMULATE sums `length` products on an adder of that latency (clocks)."""
+    if length == 1:
+        return Accumulation(length, rotating=False, sums=1, combines=(), ready=0)
     last = length - 1
     rotating = length > adder_latency
     if rotating:

@@ -38,7 +38,8 @@ def adder_inputs(schedule: Schedule) -> tuple[str, ...]:
     delays = set()
     for op in schedule.operations:
         if op.sums is not None:
-            found.add(ROTATE if op.sums.rotating else PAIR)
+            if op.sums.length > 1:
+                found.add(ROTATE if op.sums.rotating else PAIR)
             delays.update(step.delay for step in op.sums.combines)
     order = [name for name in (UPDATE, PASS, PAIR, ROTATE) if name in found]
     return (TREE, *order, *map(combine, sorted(delays)))
@@ -71,6 +72,7 @@ class ProcessingElement(wiring.Component):
     tree_x, tree_y : operands from the adder tree.
     sum : output of the adder.
     drain_load, drain_i, drain_o : one word of the chain that shifts the sums out.
+    drain_product : what is loaded is the product; where the schedule sums single products.
     """
 
     clocked = True
@@ -100,6 +102,8 @@ class ProcessingElement(wiring.Component):
             "drain_i": In(32),
             "drain_o": Out(32),
         }
+        if sums_single_products(schedule):
+            ports["drain_product"] = In(1)
         if words := design.vectors.register_words:
             ports |= {
                 "register_write": In(1),
@@ -139,7 +143,10 @@ class ProcessingElement(wiring.Component):
         old_weight = delay(m, weight, lat.multiplier, "weight")
         m.d.comb += [*self._adder_operands(m, adder, multiplier.o, old_weight)]
         m.d.comb += self.sum.eq(adder.o)
-        m.d.sync += self.drain_o.eq(Mux(self.drain_load, adder.o, self.drain_i))
+        total = adder.o
+        if sums_single_products(self.schedule):
+            total = Mux(self.drain_product, multiplier.o, total)
+        m.d.sync += self.drain_o.eq(Mux(self.drain_load, total, self.drain_i))
         return m
 
     def _bank(self, m: Module) -> Signal:
@@ -204,6 +211,11 @@ class ProcessingElement(wiring.Component):
             adder.a.eq(Array(x for x, _ in chosen)[self.adder_select]),
             adder.b.eq(Array(y for _, y in chosen)[self.adder_select]),
         ]
+
+
+def sums_single_products(schedule: Schedule) -> bool:
+    """Whether some ACCUMULATE has one product to sum: that leaves without the adder's latency."""
+    return any(op.sums is not None and op.sums.length == 1 for op in schedule.operations)
 
 
 def input_words(design: Design) -> int:

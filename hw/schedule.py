@@ -255,7 +255,9 @@ def _results(
 
 def _adder_clocks(slots: Clocks, sums: Accumulation, lat: Latencies) -> Clocks:
     """Clocks in which ACCUMULATE's folds put operands into the adder."""
-    if sums.rotating:
+    if sums.length == 1:
+        entries = slots[:, :0]
+    elif sums.rotating:
         entries = slots
     else:
         odd = np.arange(sums.length) % 2 == 1

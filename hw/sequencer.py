@@ -92,7 +92,7 @@ class Sequencer(wiring.Component):
             "broadcast_base": self._place(broadcast),
             "local_input": local == ("activation", 0),
             "rotate": op.sums is not None and op.sums.rotating,
-            "pair": op.sums is not None and not op.sums.rotating,
+            "pair": op.sums is not None and not op.sums.rotating and op.sums.length > 1,
             "finished": sums(self.schedule).index(op.sums) + 1 if op.sums else 0,
             "active": counts.index(op.layer.last_active) if op.operation == REDUCE else 0,
             "bias": column and op.unit in (FORWARD, GRADIENT_DESCENT),

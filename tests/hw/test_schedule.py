@@ -105,7 +105,7 @@ def test_clocks_of_the_reference_machines():
     def clocks(layers, pes, **options):
         return make_schedule(design_for(layers, pes, **options)).clocks_per_iteration
 
-    assert clocks((3, 3, 3, 1), 3) <= 93
+    assert clocks((3, 3, 3, 1), 3) <= 89
     assert clocks((2, 1), 1, input_deltas=True) <= 35
     assert clocks((128, 1), 1, input_deltas=True) <= 411
     assert clocks((784, 100, 100, 10), 100) <= 2043
