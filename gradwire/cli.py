@@ -1,6 +1,7 @@
 """The command line: `gradwire --help`."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -335,8 +336,11 @@ def _fail_unless_exact(found: dict[str, Any]) -> None:
 def main() -> None:
     """Run the command line; ends with SystemExit."""
     end_on_signals()
-    # A terminal that knows no bars shall show question marks, not a failure.
-    sys.stdout.reconfigure(errors="replace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open to the end)
+        # A terminal that knows no bars shall show question marks, not a failure.
+        getattr(sys, name).reconfigure(errors="replace")
     try:
         app(prog_name="gradwire")
     finally:

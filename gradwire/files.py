@@ -17,7 +17,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """
     written: dict[Path, Path] = {}
     try:
-        with _naming(folder):
+        with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for name, content in files.items():
                 with tempfile.NamedTemporaryFile(
@@ -41,17 +41,21 @@ def check_folder(folder: Path) -> None:
 
     Raises InputError when it cannot.
     """
-    with _naming(folder):
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
 
 
 @contextlib.contextmanager
-def _naming(folder: Path) -> Iterator[None]:
+def naming(folder: Path) -> Iterator[None]:
+    """Turn an OSError of the block, which writes to `folder`, into an InputError that names it."""
     try:
         yield
     except OSError as error:
+        here, there = folder.absolute(), Path(error.filename or folder).absolute()
+        if not (here.is_relative_to(there) or there.is_relative_to(here)):
+            raise  # about another folder, such as the cache
         why = error.strerror or str(error)
         if isinstance(error, FileExistsError) and not folder.is_dir():
             why = "it is a file"

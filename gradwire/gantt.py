@@ -44,8 +44,8 @@ def draw(schedule: Schedule) -> str:
 def _title(schedule: Schedule) -> str:
     design = schedule.design
     return (
-        f"One iteration of {design.topology} on {design.processing_elements} processing elements: "
-        f"{schedule.clocks_per_iteration} clocks"
+        f"One iteration of {design.topology}, processing elements: {design.processing_elements}, "
+        f"clocks: {schedule.clocks_per_iteration}"
     )
 
 

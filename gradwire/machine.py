@@ -7,7 +7,7 @@ from typing import Any
 from fpga_flows import ecp5
 from gradwire.console import Reporter
 from gradwire.describe import description
-from gradwire.files import write_files
+from gradwire.files import naming, write_files
 from hw.core import Core
 from hw.schedule import Schedule
 from hw.verilog import to_verilog
@@ -41,20 +41,17 @@ def synthesize(
 ) -> dict[str, Any]:
     """Synthesize, place and route; returns what `gradwire synth --json` prints.
 
-    Netlists and logs go to `work`. Raises InputError for an unknown target, ToolError when a tool
-    is missing or fails.
+    Netlists and logs go to `work`. Raises InputError for an unknown target or a folder
+    that cannot be written, ToolError when a tool is missing or fails.
     """
     ecp5.check_target(target)
     stages = reporter.stages("synthesis")
     stages("Verilog")
-    result = ecp5.synthesize(
-        to_verilog(Core(schedule)),
-        schedule.design.name,
-        work=work,
-        target=target,
-        seed=seed,
-        progress=stages,
-    )
+    verilog = to_verilog(Core(schedule))
+    with naming(work):
+        result = ecp5.synthesize(
+            verilog, schedule.design.name, work=work, target=target, seed=seed, progress=stages
+        )
     stages.done()
     clocks = schedule.clocks_per_iteration
     return {

@@ -49,7 +49,7 @@ def clocks(schedule: Schedule) -> list[object]:
     """The phases of an iteration and what they add up to."""
     design, total = schedule.design, schedule.clocks_per_iteration
     table = Table(
-        title=f"{design.topology} on {design.processing_elements} processing elements",
+        title=f"{design.topology}, processing elements: {design.processing_elements}",
         title_justify="left",
     )
     for name, justify in (

@@ -1,10 +1,15 @@
 """Bad input, missing tools and other misfortune: one line, the right exit code, nothing left."""
 
 import errno
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from fpga_flows import ecp5
 from gradwire import training
 from hw import tool
 from sim import simulator
@@ -100,6 +105,31 @@ def test_a_full_disk(fails, folder, monkeypatch):
     monkeypatch.setattr("gradwire.files.tempfile.NamedTemporaryFile", full)
     line = fails("generate", "3-1", "-o", "out")
     assert line == "gradwire: output folder out cannot be written: No space left on device\n"
+
+
+def test_a_disk_that_is_full_during_synthesis(fails, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ecp5, "synthesize", full)
+    line = fails("synth", "3-1", "-o", "out")
+    assert line == "gradwire: output folder out cannot be written: No space left on device\n"
+
+
+def test_a_cache_that_cannot_be_written(fails, folder, monkeypatch):
+    (folder / "taken").touch()
+    monkeypatch.setenv("GRADWIRE_CACHE", str(folder / "taken"))
+    assert str(folder / "taken") in fails("synth", "3-1", "-o", "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_printed(folder):
+    command = f"exec {shlex.quote(sys.executable)} -m gradwire clocks 3-1"
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    for where, code in ((">/dev/full", 2), (">&-", 0)):
+        done = subprocess.run(f"{command} {where}", shell=True, env=env, capture_output=True)
+        assert done.returncode == code
+        assert done.stderr.count(b"\n") == (code == 2), done.stderr
 
 
 def test_defects_are_told_in_one_line(fails, monkeypatch):

@@ -17,7 +17,7 @@ def test_every_operation_has_its_clocks():
     for op in schedule.operations:
         issued = f"clocks {op.start} to {op.start + op.clocks - 1}"
         assert f"{op.name}, {op.operation}: {issued}" in titles
-    assert f": {schedule.clocks_per_iteration} clocks" in next(root.iter(f"{SVG}text")).text
+    assert f"clocks: {schedule.clocks_per_iteration}" in next(root.iter(f"{SVG}text")).text
     width = float(root.get("viewBox").split()[2])
     for bar in root.iter(f"{SVG}rect"):
         assert float(bar.get("x", 0)) + float(bar.get("width")) <= width
