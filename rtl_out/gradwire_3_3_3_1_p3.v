@@ -546,39 +546,46 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [2:0] \$15 ;
-  wire [2:0] \$16 ;
+  wire [64:0] \$15 ;
+  wire [32:0] \$16 ;
   wire \$17 ;
-  wire [1:0] \$18 ;
+  wire \$18 ;
   wire \$19 ;
   wire [1:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
+  wire [2:0] \$22 ;
+  wire [2:0] \$23 ;
   wire \$24 ;
-  wire \$25 ;
+  wire [1:0] \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [31:0] \$3 ;
-  wire [2:0] \$30 ;
+  wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
-  reg \$34 ;
-  reg [63:0] \$35 ;
-  reg [31:0] \$36 ;
-  reg \$37 ;
-  reg [1:0] \$38 ;
-  reg \$39 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire [2:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire [31:0] \$4 ;
+  wire \$40 ;
+  reg \$41 ;
+  reg [63:0] \$42 ;
+  reg [31:0] \$43 ;
+  reg \$44 ;
+  reg [1:0] \$45 ;
+  reg \$46 ;
   wire [31:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
-  wire [64:0] \$8 ;
-  wire [32:0] \$9 ;
+  wire \$8 ;
+  wire \$9 ;
   wire [31:0] activation;
   wire [31:0] \activation$75 ;
   wire [31:0] bias;
@@ -641,8 +648,6 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   reg fold = 1'h0;
   wire half;
   wire \half$38 ;
-  wire hidden_valid;
-  wire \hidden_valid$77 ;
   wire host;
   wire \host$103 ;
   wire [2:0] host_address;
@@ -674,14 +679,14 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   (* init = 2'h0 *)
   wire [1:0] lane;
   wire [1:0] \lane$93 ;
+  wire [1:0] layer;
+  wire [1:0] \layer$79 ;
   output loaded;
   wire loaded;
   wire \loaded$21 ;
   wire \loaded$22 ;
   wire [31:0] network_input;
   wire [31:0] o;
-  wire output_valid;
-  wire \output_valid$79 ;
   output [31:0] prediction;
   wire [31:0] prediction;
   output prediction_valid;
@@ -699,7 +704,7 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   wire \register_write$91 ;
   wire [31:0] result;
   wire result_backward;
-  wire result_output;
+  wire [1:0] result_layer;
   wire result_valid;
   input rst;
   wire rst;
@@ -713,7 +718,7 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   reg stored_alone_1 = 1'h0;
   wire [31:0] sum;
   wire [31:0] \sum$84 ;
-  wire sum_output;
+  wire [1:0] sum_layer;
   wire sum_valid;
   wire \sum_valid$85 ;
   wire take;
@@ -724,6 +729,8 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   reg update_1 = 1'h0;
   wire [1:0] update_address;
   wire valid;
+  wire \valid$77 ;
+  wire \valid$86 ;
   wire [31:0] vector;
   wire [31:0] \vector$96 ;
   reg was_busy = 1'h0;
@@ -740,6 +747,26 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   wire write;
   wire write_half;
   wire write_index;
+  always @(posedge clk)
+    done <= \$44 ;
+  always @(posedge clk)
+    input_lane <= \$45 ;
+  always @(posedge clk)
+    fold <= \$46 ;
+  always @(posedge clk)
+    broadcast_one_1 <= broadcast_one;
+  always @(posedge clk)
+    stored_1 <= \$28 ;
+  always @(posedge clk)
+    update_1 <= \$29 ;
+  always @(posedge clk)
+    stored_alone_1 <= \$35 ;
+  always @(posedge clk)
+    bias_1 <= bias;
+  always @(posedge clk)
+    bias_bank_1 <= \$36 ;
+  always @(posedge clk)
+    bias_bank_2 <= bias_bank_1;
   assign \$2  = { 1'h0, fold } | \$1 ;
   assign \$3  = broadcast_one_1 ? 32'd1065353216 : 32'd0;
   assign i = stored_1 ? data : \$3 ;
@@ -749,76 +776,64 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   assign \$6  = ~ result_backward;
   assign sum_valid = result_valid & \$6 ;
   assign \sum_valid$85  = result_valid & result_backward;
-  assign valid = hidden_valid | delta_valid;
-  assign vector = hidden_valid ? prediction : delta;
+  assign \$7  = layer == 2'h2;
+  assign \$8  = ~ \$7 ;
+  assign \$9  = valid & \$8 ;
+  assign \valid$86  = \$9  | delta_valid;
+  assign \$10  = layer == 2'h2;
+  assign \$11  = ~ \$10 ;
+  assign \$12  = valid & \$11 ;
+  assign vector = \$12  ? prediction : delta;
+  assign \$13  = layer == 2'h2;
+  assign prediction_valid = valid & \$13 ;
   assign host = ~ busy;
   assign \host$103  = ~ busy;
-  assign \$7  = weight_address[4:3] == 2'h3;
-  assign \host_write$104  = weight_write & \$7 ;
+  assign \$14  = weight_address[4:3] == 2'h3;
+  assign \host_write$104  = weight_write & \$14 ;
   assign weight = bias_bank_2 ? bias_1 : host_read;
-  assign \$8  = clocks + busy;
-  assign \$9  = trained + take;
-  assign \$10  = ~ busy;
-  assign \$11  = was_busy & \$10 ;
-  assign \$12  = ~ busy;
-  assign \$13  = start & \$12 ;
-  assign \$14  = input_lane == 2'h2;
-  assign \$15  = input_lane + 1'h1;
-  assign \$16  = \$14  ? 3'h0 : \$15 ;
-  assign \$17  = input_lane == 2'h2;
-  assign \$18  = fold + \$17 ;
-  assign \$19  = ~ broadcast_one;
-  assign \$20  = ~ broadcast_input;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = control[1] & control[0];
-  assign \$23  = ~ broadcast_one;
-  assign \$24  = ~ broadcast_input;
-  assign \$25  = \$23  & \$24 ;
-  assign \$26  = control[1] & control[0];
-  assign \$27  = ~ \$26 ;
-  assign \$28  = \$25  & \$27 ;
-  assign \$29  = weight_address[4:3] == 2'h3;
+  assign \$15  = clocks + busy;
+  assign \$16  = trained + take;
+  assign \$17  = ~ busy;
+  assign \$18  = was_busy & \$17 ;
+  assign \$19  = ~ busy;
+  assign \$20  = start & \$19 ;
+  assign \$21  = input_lane == 2'h2;
+  assign \$22  = input_lane + 1'h1;
+  assign \$23  = \$21  ? 3'h0 : \$22 ;
+  assign \$24  = input_lane == 2'h2;
+  assign \$25  = fold + \$24 ;
+  assign \$26  = ~ broadcast_one;
+  assign \$27  = ~ broadcast_input;
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = control[1] & control[0];
+  assign \$30  = ~ broadcast_one;
+  assign \$31  = ~ broadcast_input;
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = control[1] & control[0];
+  assign \$34  = ~ \$33 ;
+  assign \$35  = \$32  & \$34 ;
+  assign \$36  = weight_address[4:3] == 2'h3;
   always @(posedge clk)
-    was_busy <= \$34 ;
+    was_busy <= \$41 ;
   always @(posedge clk)
-    clocks <= \$35 ;
+    clocks <= \$42 ;
   always @(posedge clk)
-    trained <= \$36 ;
-  always @(posedge clk)
-    done <= \$37 ;
-  always @(posedge clk)
-    input_lane <= \$38 ;
-  always @(posedge clk)
-    fold <= \$39 ;
-  always @(posedge clk)
-    broadcast_one_1 <= broadcast_one;
-  always @(posedge clk)
-    stored_1 <= \$21 ;
-  always @(posedge clk)
-    update_1 <= \$22 ;
-  always @(posedge clk)
-    stored_alone_1 <= \$28 ;
-  always @(posedge clk)
-    bias_1 <= bias;
-  always @(posedge clk)
-    bias_bank_1 <= \$29 ;
-  always @(posedge clk)
-    bias_bank_2 <= bias_bank_1;
+    trained <= \$43 ;
   gradwire_3_3_3_1_p3_backpropagation_unit backpropagation (
     .activation(prediction),
     .clk(clk),
     .delta(delta),
     .delta_valid(delta_valid),
-    .hidden_valid(hidden_valid),
-    .input_delta_valid(\$33 ),
+    .input_delta_valid(\$40 ),
     .label(label),
     .label_address(read_index),
+    .layer(layer),
     .network_input(32'd0),
     .network_input_valid(1'h0),
-    .output_valid(prediction_valid),
     .rst(rst),
     .sum(sum),
-    .sum_valid(\sum_valid$85 )
+    .sum_valid(\sum_valid$85 ),
+    .valid(valid)
   );
   gradwire_3_3_3_1_p3_bias_bank biases (
     .carry_address(carry_address),
@@ -850,12 +865,12 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   gradwire_3_3_3_1_p3_forward_unit forward (
     .activation(prediction),
     .clk(clk),
-    .hidden_valid(hidden_valid),
-    .output_valid(prediction_valid),
+    .layer(layer),
     .rst(rst),
     .sum(sum),
-    .sum_output(sum_output),
-    .sum_valid(sum_valid)
+    .sum_layer(sum_layer),
+    .sum_valid(sum_valid),
+    .valid(valid)
   );
   gradwire_3_3_3_1_p3_gradient_descent_unit gradient_descent (
     .clk(clk),
@@ -896,7 +911,7 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .register_write(register_write),
     .result(sum),
     .result_backward(result_backward),
-    .result_output(sum_output),
+    .result_layer(sum_layer),
     .result_valid(result_valid),
     .rst(rst),
     .vector(vector)
@@ -909,10 +924,10 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .busy(busy),
     .clk(clk),
     .control(control),
-    .derive(\$32 ),
+    .derive(\$39 ),
     .half(read_half),
-    .instruction(\$30 ),
-    .issue(\$31 ),
+    .instruction(\$37 ),
+    .issue(\$38 ),
     .loaded(loaded),
     .rst(rst),
     .samples(samples),
@@ -927,71 +942,71 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .register_address(register_address),
     .register_write(register_write),
     .rst(rst),
-    .valid(valid),
+    .valid(\valid$86 ),
     .vector(vector)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$34  = busy;
-    if (rst) begin
-      \$34  = 1'h0;
+    \$44  = done;
+    if (\$18 ) begin
+      \$44  = 1'h1;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$35  = \$8 [63:0];
-    if (\$13 ) begin
-      \$35  = 64'h0000000000000000;
+    if (\$20 ) begin
+      \$44  = 1'h0;
     end
     if (rst) begin
-      \$35  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$36  = \$9 [31:0];
-    if (\$13 ) begin
-      \$36  = 32'd0;
-    end
-    if (rst) begin
-      \$36  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$37  = done;
-    if (\$11 ) begin
-      \$37  = 1'h1;
-    end
-    if (\$13 ) begin
-      \$37  = 1'h0;
-    end
-    if (rst) begin
-      \$37  = 1'h0;
+      \$44  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
     (* full_case = 32'd1 *)
     if (input_write) begin
-      \$38  = \$16 [1:0];
+      \$45  = \$23 [1:0];
     end else begin
-      \$38  = 2'h0;
+      \$45  = 2'h0;
     end
     if (rst) begin
-      \$38  = 2'h0;
+      \$45  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
     (* full_case = 32'd1 *)
     if (input_write) begin
-      \$39  = \$18 [0];
+      \$46  = \$25 [0];
     end else begin
-      \$39  = 1'h0;
+      \$46  = 1'h0;
     end
     if (rst) begin
-      \$39  = 1'h0;
+      \$46  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$41  = busy;
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$42  = \$15 [63:0];
+    if (\$20 ) begin
+      \$42  = 64'h0000000000000000;
+    end
+    if (rst) begin
+      \$42  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$43  = \$16 [31:0];
+    if (\$20 ) begin
+      \$43  = 32'd0;
+    end
+    if (rst) begin
+      \$43  = 32'd0;
     end
   end
   assign \start$19  = start;
@@ -1021,12 +1036,11 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   assign \carry_address$64  = carry_address;
   assign \data$66  = bias;
   assign result = sum;
-  assign result_output = sum_output;
+  assign result_layer = sum_layer;
   assign activation = prediction;
   assign \activation$75  = prediction;
-  assign \hidden_valid$77  = hidden_valid;
-  assign output_valid = prediction_valid;
-  assign \output_valid$79  = prediction_valid;
+  assign \valid$77  = valid;
+  assign \layer$79  = layer;
   assign \data$81  = label;
   assign label_address = read_index;
   assign \sum$84  = sum;
@@ -1072,15 +1086,15 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
 endmodule
 
 module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, host_address, host_data, register_write, register_lane, register_address, vector, input_write, input_lane, input_address, network_input, clk, rst, carry_address, result, result_valid, result_backward
-, result_output, host_read, control);
+, result_layer, host_read, control);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
-  reg \$10 ;
+  wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
+  wire [2:0] \$13 ;
   wire [2:0] \$14 ;
-  wire [2:0] \$15 ;
+  wire \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -1129,51 +1143,47 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg \$57 ;
   reg \$58 ;
   reg \$59 ;
-  wire \$6 ;
-  reg \$60 ;
+  reg [31:0] \$6 ;
+  reg [31:0] \$60 ;
   reg \$61 ;
   reg \$62 ;
   reg \$63 ;
-  reg [31:0] \$64 ;
+  reg \$64 ;
   reg \$65 ;
   reg \$66 ;
   reg \$67 ;
   reg \$68 ;
   reg \$69 ;
-  reg [31:0] \$7 ;
+  reg \$7 ;
   reg \$70 ;
   reg \$71 ;
   reg \$72 ;
   reg \$73 ;
   reg \$74 ;
   reg \$75 ;
-  reg \$76 ;
+  reg [1:0] \$76 ;
   reg \$77 ;
-  reg \$78 ;
-  reg \$79 ;
   reg \$8 ;
-  reg [1:0] \$80 ;
-  reg \$81 ;
   reg \$9 ;
   reg active_1 = 1'h0;
   reg active_2 = 1'h0;
   reg active_3 = 1'h0;
   wire [2:0] adder_select;
-  wire [2:0] \adder_select$120 ;
-  wire [2:0] \adder_select$122 ;
+  wire [2:0] \adder_select$118 ;
+  wire [2:0] \adder_select$121 ;
   wire [2:0] bank_address;
-  wire [2:0] \bank_address$105 ;
-  wire [2:0] \bank_address$111 ;
+  wire [2:0] \bank_address$101 ;
+  wire [2:0] \bank_address$107 ;
   wire [31:0] bank_data;
-  wire [31:0] \bank_data$64 ;
-  wire [31:0] \bank_data$65 ;
+  wire [31:0] \bank_data$60 ;
+  wire [31:0] \bank_data$61 ;
   input [31:0] bias;
   wire [31:0] bias;
   input [31:0] broadcast;
   wire [31:0] broadcast;
-  wire [31:0] \broadcast$102 ;
-  wire [31:0] \broadcast$108 ;
-  wire [31:0] \broadcast$114 ;
+  wire [31:0] \broadcast$104 ;
+  wire [31:0] \broadcast$110 ;
+  wire [31:0] \broadcast$98 ;
   reg [31:0] carry;
   output [1:0] carry_address;
   reg [1:0] carry_address = 2'h0;
@@ -1206,10 +1216,13 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire [31:0] drain_i;
   wire [31:0] \drain_i$126 ;
   wire drain_load;
-  wire \drain_load$121 ;
-  wire \drain_load$123 ;
+  wire \drain_load$119 ;
+  wire \drain_load$122 ;
   wire [31:0] drain_o;
   wire [31:0] \drain_o$127 ;
+  wire drain_product;
+  wire \drain_product$120 ;
+  wire \drain_product$123 ;
   reg draining = 1'h0;
   (* init = 1'h0 *)
   wire enable;
@@ -1266,11 +1279,11 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [1:0] lane = 2'h0;
   wire last;
   wire local_address;
-  wire \local_address$106 ;
-  wire \local_address$112 ;
+  wire \local_address$102 ;
+  wire \local_address$108 ;
   wire local_input;
-  wire \local_input$107 ;
-  wire \local_input$113 ;
+  wire \local_input$103 ;
+  wire \local_input$109 ;
   input [31:0] network_input;
   wire [31:0] network_input;
   wire [31:0] \network_input$137 ;
@@ -1283,9 +1296,9 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   (* init = 1'h0 *)
   wire reduce;
   (* init = 1'h0 *)
-  wire \reduce$110 ;
+  wire \reduce$106 ;
   (* init = 1'h0 *)
-  wire \reduce$116 ;
+  wire \reduce$112 ;
   reg reduce_1 = 1'h0;
   reg reduced_1 = 1'h0;
   reg reduced_10 = 1'h0;
@@ -1315,21 +1328,18 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [31:0] result;
   output result_backward;
   wire result_backward;
-  output result_output;
-  wire result_output;
+  output [1:0] result_layer;
+  wire [1:0] result_layer;
   output result_valid;
   wire result_valid;
   input rst;
   wire rst;
   reg [2:0] select;
+  wire single;
   wire step;
   wire [31:0] sum;
   wire [31:0] \sum$172 ;
   wire [31:0] \sum$173 ;
-  reg sum1_0_1 = 1'h0;
-  reg sum1_0_2 = 1'h0;
-  reg sum1_0_3 = 1'h0;
-  reg sum1_0_4 = 1'h0;
   reg sum2_0_1 = 1'h0;
   reg sum2_0_2 = 1'h0;
   reg sum2_0_3 = 1'h0;
@@ -1347,9 +1357,9 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   (* init = 1'h0 *)
   wire update;
   (* init = 1'h0 *)
-  wire \update$109 ;
+  wire \update$105 ;
   (* init = 1'h0 *)
-  wire \update$115 ;
+  wire \update$111 ;
   reg update_1 = 1'h0;
   input [31:0] vector;
   wire [31:0] vector;
@@ -1379,11 +1389,8 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [2:0] write_address_6 = 3'h0;
   reg [2:0] write_address_7 = 3'h0;
   reg [2:0] write_address_8 = 3'h0;
-  assign \$19  = ready | \$18 ;
-  assign \$20  = \$17  & \$19 ;
-  assign bank_address = host ? host_address : control[5:3];
-  assign \bank_address$105  = host ? host_address : control[5:3];
-  assign \bank_address$111  = host ? host_address : control[5:3];
+  assign single = finished_4 == 1'h1;
+  assign \$20  = finished_4 == 1'h1;
   assign \$21  = ! host_bank;
   assign \$22  = host_write & \$21 ;
   assign write = host ? \$22  : write_8;
@@ -1411,7 +1418,6 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   assign \$33  = reduced_12 | ready;
   assign result_valid = \$33  | draining;
   assign \$34  = ready ? \tree_x$169  : \sum$173 ;
-  assign result_output = \vector$175  == 2'h2;
   assign result_backward = \vector$175  > 2'h2;
   always @(posedge clk)
     update_1 <= \$1 ;
@@ -1434,45 +1440,37 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     finished_4 <= \$43 ;
   always @(posedge clk)
-    sum1_0_1 <= \$44 ;
+    sum2_0_1 <= \$44 ;
   always @(posedge clk)
-    sum1_0_2 <= \$45 ;
+    sum2_0_2 <= \$45 ;
   always @(posedge clk)
-    sum1_0_3 <= \$46 ;
+    sum2_0_3 <= \$46 ;
   always @(posedge clk)
-    sum1_0_4 <= \$47 ;
+    sum2_0_4 <= \$47 ;
   always @(posedge clk)
-    sum2_0_1 <= \$48 ;
+    sum2_4_1 <= \$48 ;
   always @(posedge clk)
-    sum2_0_2 <= \$49 ;
+    sum2_4_2 <= \$49 ;
   always @(posedge clk)
-    sum2_0_3 <= \$50 ;
+    sum2_4_3 <= \$50 ;
   always @(posedge clk)
-    sum2_0_4 <= \$51 ;
+    sum2_4_4 <= \$51 ;
   always @(posedge clk)
-    sum2_4_1 <= \$52 ;
+    write_1 <= \$52 ;
   always @(posedge clk)
-    sum2_4_2 <= \$53 ;
+    write_2 <= \$53 ;
   always @(posedge clk)
-    sum2_4_3 <= \$54 ;
+    write_3 <= \$54 ;
   always @(posedge clk)
-    sum2_4_4 <= \$55 ;
+    write_4 <= \$55 ;
   always @(posedge clk)
-    write_1 <= \$56 ;
+    write_5 <= \$56 ;
   always @(posedge clk)
-    write_2 <= \$57 ;
+    write_6 <= \$57 ;
   always @(posedge clk)
-    write_3 <= \$58 ;
+    write_7 <= \$58 ;
   always @(posedge clk)
-    write_4 <= \$59 ;
-  always @(posedge clk)
-    write_5 <= \$60 ;
-  always @(posedge clk)
-    write_6 <= \$61 ;
-  always @(posedge clk)
-    write_7 <= \$62 ;
-  always @(posedge clk)
-    write_8 <= \$63 ;
+    write_8 <= \$59 ;
   always @(posedge clk)
     write_address_1 <= control[5:3];
   always @(posedge clk)
@@ -1492,7 +1490,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     host_bank_1 <= host_bank;
   always @(posedge clk)
-    host_read <= \$64 ;
+    host_read <= \$60 ;
   always @(posedge clk)
     active_1 <= control[13];
   always @(posedge clk)
@@ -1500,11 +1498,11 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     active_3 <= active_2;
   always @(posedge clk)
-    enable_0 <= \$65 ;
+    enable_0 <= \$61 ;
   always @(posedge clk)
-    enable_1 <= \$66 ;
+    enable_1 <= \$62 ;
   always @(posedge clk)
-    enable_2 <= \$67 ;
+    enable_2 <= \$63 ;
   always @(posedge clk)
     first_fold_1 <= control[15];
   always @(posedge clk)
@@ -1520,7 +1518,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     carry_address <= carry_address_2;
   always @(posedge clk)
-    carry_bias_1 <= \$11 ;
+    carry_bias_1 <= \$10 ;
   always @(posedge clk)
     carry_bias_2 <= carry_bias_1;
   always @(posedge clk)
@@ -1528,47 +1526,51 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     carry_bias_4 <= carry_bias_3;
   always @(posedge clk)
-    reduced_1 <= \$68 ;
+    reduced_1 <= \$64 ;
   always @(posedge clk)
-    reduced_2 <= \$69 ;
+    reduced_2 <= \$65 ;
   always @(posedge clk)
-    reduced_3 <= \$70 ;
+    reduced_3 <= \$66 ;
   always @(posedge clk)
-    reduced_4 <= \$71 ;
+    reduced_4 <= \$67 ;
   always @(posedge clk)
-    reduced_5 <= \$72 ;
+    reduced_5 <= \$68 ;
   always @(posedge clk)
-    reduced_6 <= \$73 ;
+    reduced_6 <= \$69 ;
   always @(posedge clk)
-    reduced_7 <= \$74 ;
+    reduced_7 <= \$70 ;
   always @(posedge clk)
-    reduced_8 <= \$75 ;
+    reduced_8 <= \$71 ;
   always @(posedge clk)
-    reduced_9 <= \$76 ;
+    reduced_9 <= \$72 ;
   always @(posedge clk)
-    reduced_10 <= \$77 ;
+    reduced_10 <= \$73 ;
   always @(posedge clk)
-    reduced_11 <= \$78 ;
+    reduced_11 <= \$74 ;
   always @(posedge clk)
-    reduced_12 <= \$79 ;
+    reduced_12 <= \$75 ;
   always @(posedge clk)
-    lane <= \$80 ;
+    lane <= \$76 ;
   always @(posedge clk)
-    draining <= \$81 ;
+    draining <= \$77 ;
   assign \$1  = control[1] & control[0];
   assign \$2  = control[0] ? control[10:8] : 3'h0;
   assign \$3  = control[0] ? control[12:11] : 2'h0;
-  assign \$4  = finished_4 == 1'h1;
-  assign \$5  = finished_4 == 2'h2;
-  assign \$6  = control[1] & control[0];
-  assign \$11  = control[16] & control[15];
-  assign \$12  = control[0] & control[2];
-  assign \$13  = \$12  & control[14];
-  assign \$14  = lane + 1'h1;
-  assign \$15  = ready ? 3'h2 : \$14 ;
-  assign \$16  = ready | draining;
-  assign \$17  = ~ last;
-  assign \$18  = lane != 2'h3;
+  assign \$4  = finished_4 == 2'h2;
+  assign \$5  = control[1] & control[0];
+  assign \$10  = control[16] & control[15];
+  assign \$11  = control[0] & control[2];
+  assign \$12  = \$11  & control[14];
+  assign \$13  = lane + 1'h1;
+  assign \$14  = ready ? 3'h2 : \$13 ;
+  assign \$15  = ready | draining;
+  assign \$16  = ~ last;
+  assign \$17  = lane != 2'h3;
+  assign \$18  = ready | \$17 ;
+  assign \$19  = \$16  & \$18 ;
+  assign bank_address = host ? host_address : control[5:3];
+  assign \bank_address$101  = host ? host_address : control[5:3];
+  assign \bank_address$107  = host ? host_address : control[5:3];
   gradwire_3_3_3_1_p3_pe pe_0 (
     .adder_select(select),
     .bank_address(bank_address),
@@ -1578,6 +1580,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     .drain_i(drain_i),
     .drain_load(ready),
     .drain_o(\$35 ),
+    .drain_product(single),
     .enable(enable_0),
     .host(host),
     .host_data(host_data),
@@ -1601,13 +1604,14 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   );
   gradwire_3_3_3_1_p3_pe pe_1 (
     .adder_select(select),
-    .bank_address(\bank_address$105 ),
-    .bank_data(\bank_data$64 ),
+    .bank_address(\bank_address$101 ),
+    .bank_data(\bank_data$60 ),
     .broadcast(broadcast),
     .clk(clk),
     .drain_i(\drain_i$126 ),
     .drain_load(ready),
     .drain_o(drain_i),
+    .drain_product(single),
     .enable(enable_1),
     .host(host),
     .host_data(host_data),
@@ -1631,13 +1635,14 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   );
   gradwire_3_3_3_1_p3_pe pe_2 (
     .adder_select(select),
-    .bank_address(\bank_address$111 ),
-    .bank_data(\bank_data$65 ),
+    .bank_address(\bank_address$107 ),
+    .bank_data(\bank_data$61 ),
     .broadcast(broadcast),
     .clk(clk),
     .drain_i(32'd0),
     .drain_load(ready),
     .drain_o(\drain_i$126 ),
+    .drain_product(single),
     .enable(enable_2),
     .host(host),
     .host_data(host_data),
@@ -1731,264 +1736,236 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$45  = sum1_0_1;
+    \$45  = sum2_0_1;
     if (rst) begin
       \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$46  = sum1_0_2;
+    \$46  = sum2_0_2;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$47  = sum1_0_3;
+    \$47  = sum2_0_3;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$48  = \$5 ;
+    \$48  = sum2_0_4;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$49  = sum2_0_1;
+    \$49  = sum2_4_1;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$50  = sum2_0_2;
+    \$50  = sum2_4_2;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$51  = sum2_0_3;
+    \$51  = sum2_4_3;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$52  = sum2_0_4;
+    \$52  = \$5 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$53  = sum2_4_1;
+    \$53  = write_1;
     if (rst) begin
       \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$54  = sum2_4_2;
+    \$54  = write_2;
     if (rst) begin
       \$54  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$55  = sum2_4_3;
+    \$55  = write_3;
     if (rst) begin
       \$55  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$56  = \$6 ;
+    \$56  = write_4;
     if (rst) begin
       \$56  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$57  = write_1;
+    \$57  = write_5;
     if (rst) begin
       \$57  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$58  = write_2;
+    \$58  = write_6;
     if (rst) begin
       \$58  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$59  = write_3;
+    \$59  = write_7;
     if (rst) begin
       \$59  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$60  = write_4;
+    \$60  = \$6 ;
     if (rst) begin
-      \$60  = 1'h0;
+      \$60  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$61  = write_5;
+    \$61  = \$7 ;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$62  = write_6;
+    \$62  = \$8 ;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$63  = write_7;
+    \$63  = \$9 ;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$64  = \$7 ;
+    \$64  = \$12 ;
     if (rst) begin
-      \$64  = 32'd0;
+      \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$65  = \$8 ;
+    \$65  = reduced_1;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$66  = \$9 ;
+    \$66  = reduced_2;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$67  = \$10 ;
+    \$67  = reduced_3;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$68  = \$13 ;
+    \$68  = reduced_4;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$69  = reduced_1;
+    \$69  = reduced_5;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$70  = reduced_2;
+    \$70  = reduced_6;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$71  = reduced_3;
+    \$71  = reduced_7;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$72  = reduced_4;
+    \$72  = reduced_8;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$73  = reduced_5;
+    \$73  = reduced_9;
     if (rst) begin
       \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$74  = reduced_6;
+    \$74  = reduced_10;
     if (rst) begin
       \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$75  = reduced_7;
+    \$75  = reduced_11;
     if (rst) begin
       \$75  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$76  = reduced_8;
+    \$76  = \$14 [1:0];
     if (rst) begin
-      \$76  = 1'h0;
+      \$76  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$77  = reduced_9;
+    \$77  = draining;
+    if (\$15 ) begin
+      \$77  = \$19 ;
+    end
     if (rst) begin
       \$77  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$78  = reduced_10;
-    if (rst) begin
-      \$78  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$79  = reduced_11;
-    if (rst) begin
-      \$79  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$80  = \$15 [1:0];
-    if (rst) begin
-      \$80  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$81  = draining;
-    if (\$16 ) begin
-      \$81  = \$20 ;
-    end
-    if (rst) begin
-      \$81  = 1'h0;
     end
   end
   always @* begin
@@ -2001,7 +1978,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     ready = 1'h0;
-    if (sum1_0_4) begin
+    if (\$20 ) begin
       ready = 1'h1;
     end
     if (sum2_4_4) begin
@@ -2018,20 +1995,31 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     result = \$34 ;
+    if (single) begin
+      result = tree_x;
+    end
     if (draining) begin
       result = drain_i;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$7  = 32'd0;
+    \$6  = 32'd0;
     casez (host_bank_1)
       2'h0:
-          \$7  = bank_data;
+          \$6  = bank_data;
       2'h1:
-          \$7  = \bank_data$64 ;
+          \$6  = \bank_data$60 ;
       2'h2:
-          \$7  = \bank_data$65 ;
+          \$6  = \bank_data$61 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$7  = 1'h0;
+    casez (active_3)
+      1'h0:
+          \$7  = 1'h1;
     endcase
   end
   always @* begin
@@ -2050,36 +2038,31 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
           \$9  = 1'h1;
     endcase
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$10  = 1'h0;
-    casez (active_3)
-      1'h0:
-          \$10  = 1'h1;
-    endcase
-  end
   assign carry_address_3 = carry_address;
   assign local_address = control[7];
   assign local_input = control[6];
-  assign \broadcast$102  = broadcast;
+  assign \broadcast$98  = broadcast;
   assign update = update_1;
   assign reduce = reduce_1;
-  assign \local_address$106  = control[7];
-  assign \local_input$107  = control[6];
-  assign \broadcast$108  = broadcast;
-  assign \update$109  = update_1;
-  assign \reduce$110  = reduce_1;
-  assign \local_address$112  = control[7];
-  assign \local_input$113  = control[6];
-  assign \broadcast$114  = broadcast;
-  assign \update$115  = update_1;
-  assign \reduce$116  = reduce_1;
+  assign \local_address$102  = control[7];
+  assign \local_input$103  = control[6];
+  assign \broadcast$104  = broadcast;
+  assign \update$105  = update_1;
+  assign \reduce$106  = reduce_1;
+  assign \local_address$108  = control[7];
+  assign \local_input$109  = control[6];
+  assign \broadcast$110  = broadcast;
+  assign \update$111  = update_1;
+  assign \reduce$112  = reduce_1;
   assign adder_select = select;
   assign drain_load = ready;
-  assign \adder_select$120  = select;
-  assign \drain_load$121  = ready;
-  assign \adder_select$122  = select;
-  assign \drain_load$123  = ready;
+  assign drain_product = single;
+  assign \adder_select$118  = select;
+  assign \drain_load$119  = ready;
+  assign \drain_product$120  = single;
+  assign \adder_select$121  = select;
+  assign \drain_load$122  = ready;
+  assign \drain_product$123  = single;
   assign drain_o = drain_i;
   assign \drain_o$127  = \drain_i$126 ;
   assign \host$128  = host;
@@ -2110,6 +2093,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   assign sum = \tree_x$169 ;
   assign \sum$172  = \tree_y$171 ;
   assign step = result_valid;
+  assign result_layer = \vector$175 [1:0];
   assign \control.valid  = control[0];
   assign \control.update  = control[1];
   assign \control.reduce  = control[2];
@@ -2279,11 +2263,11 @@ module \gradwire_3_3_3_1_p3_array.walker (rst, step, last, vector, clk);
   end
 endmodule
 
-module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, network_input, network_input_valid, label, sum, sum_valid, clk, rst, label_address, delta, delta_valid, input_delta_valid, activation);
+module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, network_input_valid, label, sum, sum_valid, clk, rst, label_address, delta, delta_valid, input_delta_valid, activation);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
-  wire [31:0] \$1 ;
-  reg \$10 ;
-  reg \$11 ;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
   reg \$12 ;
   reg \$13 ;
   reg \$14 ;
@@ -2292,21 +2276,29 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
   reg \$17 ;
   reg \$18 ;
   reg \$19 ;
-  wire [31:0] \$2 ;
+  wire \$2 ;
   reg \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
-  reg \$7 ;
-  reg \$8 ;
-  reg \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
   wire [2:0] \$signature__addr ;
-  wire [31:0] \$signature__data ;
-  (* init = 1'h0 *)
+  reg [31:0] \$signature__data ;
   wire \$signature__en ;
-  wire [31:0] a;
-  wire [31:0] \a$31 ;
+  reg [31:0] a;
+  reg [31:0] \a$31 ;
   input [31:0] activation;
   wire [31:0] activation;
   reg [31:0] activation_1 = 32'd0;
@@ -2314,10 +2306,14 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
   reg [31:0] activation_3 = 32'd0;
   reg [31:0] activation_4 = 32'd0;
   wire [2:0] address;
-  wire [31:0] b;
-  wire [31:0] \b$33 ;
+  reg [31:0] b;
+  reg [31:0] \b$33 ;
   input clk;
   wire clk;
+  reg complement_1 = 1'h0;
+  reg complement_2 = 1'h0;
+  reg complement_3 = 1'h0;
+  reg complement_4 = 1'h0;
   output [31:0] delta;
   wire [31:0] delta;
   reg delta_1 = 1'h0;
@@ -2325,21 +2321,11 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
   reg delta_3 = 1'h0;
   output delta_valid;
   wire delta_valid;
-  reg derivative_1 = 1'h0;
-  reg derivative_2 = 1'h0;
-  (* init = 1'h0 *)
-  wire derivative_3;
   reg error_1 = 1'h0;
   reg error_2 = 1'h0;
   reg error_3 = 1'h0;
   reg error_4 = 1'h0;
   wire for_inputs;
-  reg hidden_1 = 1'h0;
-  reg hidden_2 = 1'h0;
-  reg hidden_3 = 1'h0;
-  reg hidden_4 = 1'h0;
-  input hidden_valid;
-  wire hidden_valid;
   reg input_delta_1 = 1'h0;
   reg input_delta_2 = 1'h0;
   reg input_delta_3 = 1'h0;
@@ -2349,27 +2335,38 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
   wire [31:0] label;
   output label_address;
   wire label_address;
+  input [1:0] layer;
+  wire [1:0] layer;
   input [31:0] network_input;
   wire [31:0] network_input;
   input network_input_valid;
   wire network_input_valid;
   wire next_address;
-  wire [2:0] \next_address$29 ;
+  wire [2:0] \next_address$27 ;
   wire [31:0] o;
-  wire [31:0] \o$26 ;
-  input output_valid;
-  wire output_valid;
+  wire [31:0] \o$36 ;
+  wire \output ;
+  reg product_done_1 = 1'h0;
+  reg product_done_2 = 1'h0;
+  reg product_done_3 = 1'h0;
+  reg product_done_4 = 1'h0;
+  reg product_done_5 = 1'h0;
+  reg product_done_6 = 1'h0;
+  reg product_done_7 = 1'h0;
   wire [2:0] read__addr;
   wire [31:0] read__data;
   input rst;
   wire rst;
   wire step;
-  reg \step$20  = 1'h0;
-  wire \step$27 ;
+  reg \step$21 ;
+  wire \step$25 ;
   input [31:0] sum;
   wire [31:0] sum;
   input sum_valid;
   wire sum_valid;
+  reg there_0;
+  input valid;
+  wire valid;
   reg [31:0] derivatives [5:0];
   initial begin
     derivatives[0] = 32'd0;
@@ -2380,7 +2377,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
     derivatives[5] = 32'd0;
   end
   always @(posedge clk) begin
-    if (\step$20 )
+    if (\step$21 )
       derivatives[\$signature__addr ] <= \$signature__data ;
   end
   reg [31:0] _0_;
@@ -2388,25 +2385,28 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
     _0_ <= derivatives[read__addr];
   end
   assign read__data = _0_;
-  assign a = hidden_valid ? 32'd1065353216 : activation;
-  assign \$1  = hidden_valid ? activation : label;
-  assign \$2  = hidden_valid ? activation : label;
-  assign \$3  = ~ \$2 [31];
-  assign \a$31  = sum_valid ? sum : activation_4;
-  assign \b$33  = sum_valid ? read__data : o;
-  assign delta = error_4 ? o : \$signature__data ;
-  assign \$4  = ~ input_delta_3;
-  assign \$5  = delta_3 & \$4 ;
-  assign delta_valid = error_4 | \$5 ;
+  assign \$1  = layer == 2'h2;
+  assign \output  = valid & \$1 ;
+  assign \$2  = ~ label[31];
+  assign \$3  = ~ \output ;
+  assign \$4  = ~ activation[31];
+  assign \$5  = ! layer;
+  assign \$6  = valid & \$5 ;
+  assign \$7  = layer == 1'h1;
+  assign \$8  = valid & \$7 ;
+  assign delta = error_4 ? o : \o$36 ;
+  assign \$9  = ~ input_delta_3;
+  assign \$10  = delta_3 & \$9 ;
+  assign delta_valid = error_4 | \$10 ;
   assign input_delta_valid = delta_3 & input_delta_3;
   always @(posedge clk)
-    error_1 <= \$7 ;
+    error_1 <= \$12 ;
   always @(posedge clk)
-    error_2 <= \$8 ;
+    error_2 <= \$13 ;
   always @(posedge clk)
-    error_3 <= \$9 ;
+    error_3 <= \$14 ;
   always @(posedge clk)
-    error_4 <= \$10 ;
+    error_4 <= \$15 ;
   always @(posedge clk)
     activation_1 <= activation;
   always @(posedge clk)
@@ -2416,25 +2416,33 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
   always @(posedge clk)
     activation_4 <= activation_3;
   always @(posedge clk)
-    hidden_1 <= \$11 ;
+    complement_1 <= \$16 ;
   always @(posedge clk)
-    hidden_2 <= \$12 ;
+    complement_2 <= \$17 ;
   always @(posedge clk)
-    hidden_3 <= \$13 ;
+    complement_3 <= \$18 ;
   always @(posedge clk)
-    hidden_4 <= \$14 ;
+    complement_4 <= \$19 ;
   always @(posedge clk)
-    derivative_1 <= \$15 ;
+    product_done_1 <= \$20 ;
   always @(posedge clk)
-    derivative_2 <= \$16 ;
+    product_done_2 <= \$21 ;
   always @(posedge clk)
-    \step$20  <= \$17 ;
+    product_done_3 <= \$22 ;
   always @(posedge clk)
-    delta_1 <= \$18 ;
+    product_done_4 <= \$23 ;
   always @(posedge clk)
-    delta_2 <= \$19 ;
+    product_done_5 <= \$24 ;
   always @(posedge clk)
-    delta_3 <= \$20 ;
+    product_done_6 <= \$25 ;
+  always @(posedge clk)
+    product_done_7 <= \$26 ;
+  always @(posedge clk)
+    delta_1 <= \$27 ;
+  always @(posedge clk)
+    delta_2 <= \$28 ;
+  always @(posedge clk)
+    delta_3 <= \$29 ;
   always @(posedge clk)
     input_delta_1 <= 1'h0;
   always @(posedge clk)
@@ -2443,7 +2451,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
     input_delta_3 <= input_delta_2;
   adder_e8f23_flush_4 adder (
     .a(a),
-    .b({ \$3 , \$1 [30:0] }),
+    .b(b),
     .clk(clk),
     .o(o),
     .rst(rst)
@@ -2458,130 +2466,213 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(hidden_valid, output_valid, netw
     .address(\$signature__addr ),
     .clk(clk),
     .rst(rst),
-    .step(\step$20 )
+    .step(\step$21 )
   );
   \gradwire_3_3_3_1_p3_backpropagation_unit.labels  labels (
     .clk(clk),
     .next_address(label_address),
     .rst(rst),
-    .step(output_valid)
+    .step(\output )
   );
   multiplier_e8f23_flush_3 multiplier (
     .a(\a$31 ),
     .b(\b$33 ),
     .clk(clk),
-    .o(\$signature__data ),
+    .o(\o$36 ),
     .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$7  = output_valid;
-    if (rst) begin
-      \$7  = 1'h0;
+    a = activation;
+    if (\$3 ) begin
+      a = 32'd1065353216;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$8  = error_1;
-    if (rst) begin
-      \$8  = 1'h0;
+    b = { \$2 , label[30:0] };
+    if (\$3 ) begin
+      b = { \$4 , activation[30:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$9  = error_2;
-    if (rst) begin
-      \$9  = 1'h0;
+    there_0 = 1'h0;
+    if (\$6 ) begin
+      there_0 = 1'h1;
+    end
+    if (\$8 ) begin
+      there_0 = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$10  = error_3;
-    if (rst) begin
-      \$10  = 1'h0;
+    \a$31  = 32'd0;
+    if (complement_4) begin
+      \a$31  = activation_4;
+    end
+    if (sum_valid) begin
+      \a$31  = sum;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$11  = hidden_valid;
-    if (rst) begin
-      \$11  = 1'h0;
+    \b$33  = 32'd0;
+    if (complement_4) begin
+      \b$33  = o;
+    end
+    if (sum_valid) begin
+      \b$33  = read__data;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$12  = hidden_1;
+    \step$21  = 1'h0;
+    if (product_done_7) begin
+      \step$21  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$signature__data  = 32'd0;
+    if (product_done_7) begin
+      \$signature__data  = \o$36 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$12  = \output ;
     if (rst) begin
       \$12  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$13  = hidden_2;
+    \$13  = error_1;
     if (rst) begin
       \$13  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$14  = hidden_3;
+    \$14  = error_2;
     if (rst) begin
       \$14  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$15  = hidden_4;
+    \$15  = error_3;
     if (rst) begin
       \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$16  = derivative_1;
+    \$16  = there_0;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$17  = derivative_2;
+    \$17  = complement_1;
     if (rst) begin
       \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$18  = sum_valid;
+    \$18  = complement_2;
     if (rst) begin
       \$18  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$19  = delta_1;
+    \$19  = complement_3;
     if (rst) begin
       \$19  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$20  = delta_2;
+    \$20  = there_0;
     if (rst) begin
       \$20  = 1'h0;
     end
   end
-  assign step = output_valid;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$21  = product_done_1;
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$22  = product_done_2;
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$23  = product_done_3;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$24  = product_done_4;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$25  = product_done_5;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$26  = product_done_6;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$27  = sum_valid;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$28  = delta_1;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$29  = delta_2;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  assign step = \output ;
   assign next_address = label_address;
-  assign b = { \$3 , \$1 [30:0] };
-  assign derivative_3 = \step$20 ;
-  assign \$signature__en  = \step$20 ;
+  assign \$signature__en  = \step$21 ;
   assign address = \$signature__addr ;
-  assign \o$26  = \$signature__data ;
-  assign \step$27  = sum_valid;
-  assign \next_address$29  = read__addr;
+  assign \step$25  = sum_valid;
+  assign \next_address$27  = read__addr;
   assign for_inputs = 1'h0;
-  assign \$6  = 1'h0;
+  assign \$11  = 1'h0;
 endmodule
 
 module \gradwire_3_3_3_1_p3_backpropagation_unit.going_back (clk, rst, next_address, step);
@@ -2846,7 +2937,7 @@ module \gradwire_3_3_3_1_p3_backpropagation_unit.going_forward (rst, step, addre
   end
 endmodule
 
-module \gradwire_3_3_3_1_p3_backpropagation_unit.labels (clk, rst, next_address, step);
+module \gradwire_3_3_3_1_p3_backpropagation_unit.labels (rst, step, next_address, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   reg \$1 ;
   wire [1:0] \$10 ;
@@ -3110,7 +3201,7 @@ module gradwire_3_3_3_1_p3_bias_bank(update, update_address, change, host, host_
   assign b = change;
 endmodule
 
-module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_output, clk, rst, activation, hidden_valid, output_valid, sum);
+module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activation, valid, layer, sum);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -3118,102 +3209,108 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_output, clk, rst, activat
   reg \$4 ;
   reg \$5 ;
   reg \$6 ;
-  reg \$7 ;
-  reg \$8 ;
-  reg \$9 ;
   output [31:0] activation;
-  wire [31:0] activation;
+  reg [31:0] activation;
   input clk;
   wire clk;
-  reg hidden_1 = 1'h0;
-  reg hidden_2 = 1'h0;
-  (* init = 1'h0 *)
-  wire hidden_3;
-  output hidden_valid;
-  reg hidden_valid = 1'h0;
   wire [31:0] i;
+  output [1:0] layer;
+  reg [1:0] layer;
   wire [31:0] o;
-  reg output_1 = 1'h0;
-  reg output_2 = 1'h0;
-  (* init = 1'h0 *)
-  wire output_3;
-  output output_valid;
-  reg output_valid = 1'h0;
   input rst;
   wire rst;
+  reg [1:0] sigmoid_layer_1 = 2'h0;
+  reg [1:0] sigmoid_layer_2 = 2'h0;
+  reg [1:0] sigmoid_layer_3 = 2'h0;
+  reg sigmoid_valid_1 = 1'h0;
+  reg sigmoid_valid_2 = 1'h0;
+  reg sigmoid_valid_3 = 1'h0;
+  reg sigmoid_wanted;
   input [31:0] sum;
   wire [31:0] sum;
-  input sum_output;
-  wire sum_output;
+  input [1:0] sum_layer;
+  wire [1:0] sum_layer;
   input sum_valid;
   wire sum_valid;
-  assign \$1  = ~ sum_output;
-  assign \$2  = sum_valid & \$1 ;
-  assign \$3  = sum_valid & sum_output;
+  output valid;
+  reg valid;
   always @(posedge clk)
-    hidden_1 <= \$4 ;
+    sigmoid_layer_1 <= sum_layer;
   always @(posedge clk)
-    hidden_2 <= \$5 ;
+    sigmoid_layer_2 <= sigmoid_layer_1;
   always @(posedge clk)
-    hidden_valid <= \$6 ;
+    sigmoid_layer_3 <= sigmoid_layer_2;
   always @(posedge clk)
-    output_1 <= \$7 ;
+    sigmoid_valid_1 <= \$4 ;
   always @(posedge clk)
-    output_2 <= \$8 ;
+    sigmoid_valid_2 <= \$5 ;
   always @(posedge clk)
-    output_valid <= \$9 ;
-  sigmoid_table_2048 \function  (
+    sigmoid_valid_3 <= \$6 ;
+  assign \$1  = ! sum_layer;
+  assign \$2  = sum_layer == 1'h1;
+  assign \$3  = sum_layer == 2'h2;
+  sigmoid_table_2048 sigmoid (
     .clk(clk),
     .i(sum),
-    .o(activation),
+    .o(o),
     .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$4  = \$2 ;
+    sigmoid_wanted = 1'h0;
+    if (\$1 ) begin
+      sigmoid_wanted = sum_valid;
+    end
+    if (\$2 ) begin
+      sigmoid_wanted = sum_valid;
+    end
+    if (\$3 ) begin
+      sigmoid_wanted = sum_valid;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    activation = 32'd0;
+    if (sigmoid_valid_3) begin
+      activation = o;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    valid = 1'h0;
+    if (sigmoid_valid_3) begin
+      valid = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    layer = 2'h0;
+    if (sigmoid_valid_3) begin
+      layer = sigmoid_layer_3;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$4  = sigmoid_wanted;
     if (rst) begin
       \$4  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$5  = hidden_1;
+    \$5  = sigmoid_valid_1;
     if (rst) begin
       \$5  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$6  = hidden_2;
+    \$6  = sigmoid_valid_2;
     if (rst) begin
       \$6  = 1'h0;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$7  = \$3 ;
-    if (rst) begin
-      \$7  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$8  = output_1;
-    if (rst) begin
-      \$8  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$9  = output_2;
-    if (rst) begin
-      \$9  = 1'h0;
-    end
-  end
-  assign hidden_3 = hidden_valid;
-  assign output_3 = output_valid;
   assign i = sum;
-  assign o = activation;
 endmodule
 
 module gradwire_3_3_3_1_p3_gradient_descent_unit(i, clk, rst, o, rate);
@@ -3244,21 +3341,22 @@ module gradwire_3_3_3_1_p3_gradient_descent_unit(i, clk, rst, o, rate);
   assign \o$7  = o;
 endmodule
 
-module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, update, reduce, enable, adder_select, tree_x, tree_y, drain_load, drain_i, register_write, register_write_address, vector, input_write, input_write_address, network_input, local_address, local_input
-, clk, rst, bank_data, product, sum, drain_o, bank_address);
+module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, update, reduce, enable, adder_select, tree_x, tree_y, drain_load, drain_i, drain_product, register_write, register_write_address, vector, input_write, input_write_address, network_input, local_address
+, local_input, clk, rst, bank_data, product, sum, drain_o, bank_address);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [31:0] \$1 ;
   wire [31:0] \$2 ;
   wire [31:0] \$3 ;
-  reg [31:0] \$4 ;
+  wire [31:0] \$4 ;
+  reg [31:0] \$5 ;
   wire [2:0] \$signature__addr ;
   wire [31:0] \$signature__data ;
   wire [31:0] a;
-  reg [31:0] \a$47 ;
+  reg [31:0] \a$48 ;
   input [2:0] adder_select;
   wire [2:0] adder_select;
   wire [31:0] b;
-  reg [31:0] \b$48 ;
+  reg [31:0] \b$49 ;
   input [2:0] bank_address;
   wire [2:0] bank_address;
   output [31:0] bank_data;
@@ -3273,6 +3371,8 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire drain_load;
   output [31:0] drain_o;
   reg [31:0] drain_o = 32'd0;
+  input drain_product;
+  wire drain_product;
   input enable;
   wire enable;
   input host;
@@ -3291,14 +3391,14 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   input [31:0] network_input;
   wire [31:0] network_input;
   wire [31:0] o;
-  wire [31:0] \o$52 ;
+  wire [31:0] \o$53 ;
   output [31:0] product;
   wire [31:0] product;
   reg [31:0] product_1 = 32'd0;
   wire read__addr;
-  wire \read__addr$40 ;
+  wire \read__addr$41 ;
   wire [31:0] read__data;
-  wire [31:0] \read__data$44 ;
+  wire [31:0] \read__data$45 ;
   input reduce;
   wire reduce;
   input register_write;
@@ -3325,14 +3425,14 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   input write;
   wire write;
   wire [2:0] write__addr;
-  wire \write__addr$34 ;
-  wire \write__addr$38 ;
+  wire \write__addr$35 ;
+  wire \write__addr$39 ;
   wire [31:0] write__data;
-  wire [31:0] \write__data$35 ;
-  wire [31:0] \write__data$39 ;
+  wire [31:0] \write__data$36 ;
+  wire [31:0] \write__data$40 ;
   wire write__en;
-  wire \write__en$33 ;
-  wire \write__en$37 ;
+  wire \write__en$34 ;
+  wire \write__en$38 ;
   input [2:0] write_address;
   wire [2:0] write_address;
   reg [31:0] bank [7:0];
@@ -3368,7 +3468,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   always @(posedge clk) begin
     _1_ <= local_address;
   end
-  assign \read__data$44  = inputs[_1_];
+  assign \read__data$45  = inputs[_1_];
   reg [31:0] registers [1:0];
   initial begin
     registers[0] = 32'd0;
@@ -3383,8 +3483,10 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     _2_ <= local_address;
   end
   assign read__data = registers[_2_];
+  assign b = reduce ? \$2  : broadcast;
   assign product = enable ? o : 32'd2147483648;
-  assign \$3  = drain_load ? sum : drain_i;
+  assign \$3  = drain_product ? o : sum;
+  assign \$4  = drain_load ? \$3  : drain_i;
   always @(posedge clk)
     local_input_1 <= local_input;
   always @(posedge clk)
@@ -3400,15 +3502,14 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   always @(posedge clk)
     product_1 <= o;
   always @(posedge clk)
-    drain_o <= \$4 ;
+    drain_o <= \$5 ;
   assign write__data = host ? host_data : sum;
-  assign \$1  = local_input_1 ? \read__data$44  : read__data;
+  assign \$1  = local_input_1 ? \read__data$45  : read__data;
   assign a = update ? \$1  : bank_data;
-  assign \$2  = local_input_1 ? \read__data$44  : read__data;
-  assign b = reduce ? \$2  : broadcast;
+  assign \$2  = local_input_1 ? \read__data$45  : read__data;
   adder_e8f23_flush_4 adder (
-    .a(\a$47 ),
-    .b(\b$48 ),
+    .a(\a$48 ),
+    .b(\b$49 ),
     .clk(clk),
     .o(sum),
     .rst(rst)
@@ -3422,56 +3523,56 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \a$47  = 32'd0;
+    \a$48  = 32'd0;
     casez (adder_select)
       3'h0:
-          \a$47  = tree_x;
+          \a$48  = tree_x;
       3'h1:
-          \a$47  = o;
+          \a$48  = o;
       3'h2:
-          \a$47  = o;
+          \a$48  = o;
       3'h3:
-          \a$47  = o;
+          \a$48  = o;
       3'h4:
-          \a$47  = sum;
+          \a$48  = sum;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \b$48  = 32'd0;
+    \b$49  = 32'd0;
     casez (adder_select)
       3'h0:
-          \b$48  = tree_y;
+          \b$49  = tree_y;
       3'h1:
-          \b$48  = weight_3;
+          \b$49  = weight_3;
       3'h2:
-          \b$48  = 32'd2147483648;
+          \b$49  = 32'd2147483648;
       3'h3:
-          \b$48  = product_1;
+          \b$49  = product_1;
       3'h4:
-          \b$48  = sum_2_1;
+          \b$49  = sum_2_1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$4  = \$3 ;
+    \$5  = \$4 ;
     if (rst) begin
-      \$4  = 32'd0;
+      \$5  = 32'd0;
     end
   end
   assign \$signature__addr  = bank_address;
   assign \$signature__data  = bank_data;
   assign write__addr = write_address;
   assign write__en = write;
-  assign \write__en$33  = register_write;
-  assign \write__addr$34  = register_write_address;
-  assign \write__data$35  = vector;
+  assign \write__en$34  = register_write;
+  assign \write__addr$35  = register_write_address;
+  assign \write__data$36  = vector;
   assign read__addr = local_address;
-  assign \write__en$37  = input_write;
-  assign \write__addr$38  = input_write_address;
-  assign \write__data$39  = network_input;
-  assign \read__addr$40  = local_address;
-  assign \o$52  = sum;
+  assign \write__en$38  = input_write;
+  assign \write__addr$39  = input_write_address;
+  assign \write__data$40  = network_input;
+  assign \read__addr$41  = local_address;
+  assign \o$53  = sum;
 endmodule
 
 module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, instruction, issue, broadcast_one, broadcast_input, broadcast_address, derive, half, control, bias_update, start);
@@ -3655,8 +3756,8 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
     rom[0] = 36'h5e034110a;
     rom[1] = 36'h86071408c;
     rom[2] = 36'h97b740002;
-    rom[3] = 36'h06370cc00;
-    rom[4] = 36'h5e4c40c01;
+    rom[3] = 36'h063708c00;
+    rom[4] = 36'h3e4c40c01;
     rom[5] = 36'h0e430024a;
     rom[6] = 36'h38180008d;
     rom[7] = 36'h480041609;
