@@ -3,7 +3,7 @@
 import itertools
 
 from amaranth.hdl import Array as Choice
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -118,27 +118,27 @@ class NeuronArray(wiring.Component):
         """What every PE's adder does."""
         lat, control = self.schedule.latencies, self.control
         inputs = adder_inputs(self.schedule)
-        entry = Mux(control.valid, control.adder_select, inputs.index(TREE))
         select = Signal(control.adder_select.shape())
-        m.d.comb += select.eq(delay(m, entry, lat.product, "entry", reset=True))
-        finished = Mux(control.valid, control.finished, 0)
-        finished = delay(m, finished, lat.product, "finished", reset=True)
         self.ready = Signal()
         self.single = Signal()
-        ready = []
+        # Decided the clock before, so that registers drive what every PE waits for.
+        soon = Signal.like(select)
+        before = lat.product - 1
+        entry = Mux(control.valid, control.adder_select, inputs.index(TREE))
+        m.d.comb += soon.eq(delay(m, entry, before, "entry", reset=True))
+        ready, single = Const(0, 1), Const(0, 1)
         for number, way in enumerate(sums(self.schedule), 1):
-            last, clock = finished == number, 0
+            last = control.valid & (control.finished == number)
+            last, clock = delay(m, last, before, f"sum{number}", reset=True), 0
             for step in way.combines:
                 last = delay(m, last, step.clock - clock, f"sum{number}_{clock}", reset=True)
                 clock = step.clock
                 with m.If(last):
-                    m.d.comb += select.eq(inputs.index(combine(step.delay)))
-            ready.append(delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True))
-            if way.length == 1:
-                m.d.comb += self.single.eq(last)
-        for done in ready:
-            with m.If(done):
-                m.d.comb += self.ready.eq(1)
+                    m.d.comb += soon.eq(inputs.index(combine(step.delay)))
+            last = delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True)
+            ready |= last
+            single |= last if way.length == 1 else 0
+        m.d.sync += [select.eq(soon), self.ready.eq(ready), self.single.eq(single)]
         for pe in pes:
             m.d.comb += [pe.adder_select.eq(select), pe.drain_load.eq(self.ready)]
             if sums_single_products(self.schedule):

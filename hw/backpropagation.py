@@ -102,9 +102,8 @@ class BackpropagationUnit(wiring.Component):
         if design.input_deltas:
             value = Mux(self.network_input_valid, self.network_input, value)
         derivative, stored = self._derivatives(m)
+        m.d.comb += [multiplier.a.eq(self.sum), multiplier.b.eq(derivative)]
         self._make_derivatives(m, value, adder, multiplier, output, stored)
-        with m.If(self.sum_valid):
-            m.d.comb += [multiplier.a.eq(self.sum), multiplier.b.eq(derivative)]
         valid = delay(m, self.sum_valid, multiplier.latency, "delta", reset=True)
         last = delay(m, self.for_inputs & self.sum_valid, multiplier.latency, "input_delta")
         m.d.comb += [
@@ -130,7 +129,8 @@ class BackpropagationUnit(wiring.Component):
                 m.d.comb += [adder.a.eq(ONE_WORD), adder.b.eq(_negative(value))]
         if COMPLEMENT_OF_SQUARE in kinds:
             there = self._there(m, COMPLEMENT_OF_SQUARE)
-            m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(value)]
+            with m.If(there):
+                m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(value)]
             with m.If(delay(m, there, multiplier.latency, "squared", reset=True)):
                 m.d.comb += adder.b.eq(_negative(multiplier.o))
             with m.If(delay(m, there, both, "square_done", reset=True)):
