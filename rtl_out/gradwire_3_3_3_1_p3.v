@@ -1091,16 +1091,16 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
-  wire \$12 ;
-  wire [2:0] \$13 ;
-  wire [2:0] \$14 ;
-  wire \$15 ;
+  reg [31:0] \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [2:0] \$19 ;
   wire [2:0] \$2 ;
-  wire \$20 ;
+  wire [2:0] \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
@@ -1110,22 +1110,22 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [1:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
-  wire [31:0] \$34 ;
-  wire [31:0] \$35 ;
-  reg [2:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [2:0] \$38 ;
-  reg [2:0] \$39 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire [31:0] \$39 ;
   wire \$4 ;
-  reg [1:0] \$40 ;
-  reg [1:0] \$41 ;
-  reg [1:0] \$42 ;
-  reg [1:0] \$43 ;
+  wire [31:0] \$40 ;
+  reg [2:0] \$41 ;
+  reg [2:0] \$42 ;
+  reg [2:0] \$43 ;
   reg \$44 ;
   reg \$45 ;
   reg \$46 ;
@@ -1141,10 +1141,10 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg \$55 ;
   reg \$56 ;
   reg \$57 ;
-  reg \$58 ;
+  reg [2:0] \$58 ;
   reg \$59 ;
-  reg [31:0] \$6 ;
-  reg [31:0] \$60 ;
+  wire \$6 ;
+  reg \$60 ;
   reg \$61 ;
   reg \$62 ;
   reg \$63 ;
@@ -1153,37 +1153,49 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg \$66 ;
   reg \$67 ;
   reg \$68 ;
-  reg \$69 ;
-  reg \$7 ;
+  reg [31:0] \$69 ;
+  wire \$7 ;
   reg \$70 ;
   reg \$71 ;
   reg \$72 ;
   reg \$73 ;
   reg \$74 ;
   reg \$75 ;
-  reg [1:0] \$76 ;
+  reg \$76 ;
   reg \$77 ;
-  reg \$8 ;
-  reg \$9 ;
+  reg \$78 ;
+  reg \$79 ;
+  wire \$8 ;
+  reg \$80 ;
+  reg \$81 ;
+  reg \$82 ;
+  reg \$83 ;
+  reg \$84 ;
+  reg [1:0] \$85 ;
+  reg \$86 ;
+  wire \$9 ;
   reg active_1 = 1'h0;
   reg active_2 = 1'h0;
   reg active_3 = 1'h0;
+  (* init = 3'h0 *)
   wire [2:0] adder_select;
-  wire [2:0] \adder_select$118 ;
-  wire [2:0] \adder_select$121 ;
+  (* init = 3'h0 *)
+  wire [2:0] \adder_select$120 ;
+  (* init = 3'h0 *)
+  wire [2:0] \adder_select$123 ;
   wire [2:0] bank_address;
-  wire [2:0] \bank_address$101 ;
-  wire [2:0] \bank_address$107 ;
+  wire [2:0] \bank_address$105 ;
+  wire [2:0] \bank_address$111 ;
   wire [31:0] bank_data;
-  wire [31:0] \bank_data$60 ;
-  wire [31:0] \bank_data$61 ;
+  wire [31:0] \bank_data$65 ;
+  wire [31:0] \bank_data$66 ;
   input [31:0] bias;
   wire [31:0] bias;
   input [31:0] broadcast;
   wire [31:0] broadcast;
-  wire [31:0] \broadcast$104 ;
-  wire [31:0] \broadcast$110 ;
-  wire [31:0] \broadcast$98 ;
+  wire [31:0] \broadcast$102 ;
+  wire [31:0] \broadcast$108 ;
+  wire [31:0] \broadcast$114 ;
   reg [31:0] carry;
   output [1:0] carry_address;
   reg [1:0] carry_address = 2'h0;
@@ -1214,42 +1226,43 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire \control.update ;
   wire \control.valid ;
   wire [31:0] drain_i;
-  wire [31:0] \drain_i$126 ;
+  wire [31:0] \drain_i$128 ;
+  (* init = 1'h0 *)
   wire drain_load;
-  wire \drain_load$119 ;
-  wire \drain_load$122 ;
+  (* init = 1'h0 *)
+  wire \drain_load$121 ;
+  (* init = 1'h0 *)
+  wire \drain_load$124 ;
   wire [31:0] drain_o;
-  wire [31:0] \drain_o$127 ;
+  wire [31:0] \drain_o$129 ;
+  (* init = 1'h0 *)
   wire drain_product;
-  wire \drain_product$120 ;
-  wire \drain_product$123 ;
+  (* init = 1'h0 *)
+  wire \drain_product$122 ;
+  (* init = 1'h0 *)
+  wire \drain_product$125 ;
   reg draining = 1'h0;
   (* init = 1'h0 *)
   wire enable;
   (* init = 1'h0 *)
-  wire \enable$159 ;
+  wire \enable$161 ;
   (* init = 1'h0 *)
-  wire \enable$160 ;
+  wire \enable$162 ;
   reg enable_0 = 1'h0;
   reg enable_1 = 1'h0;
   reg enable_2 = 1'h0;
   reg [2:0] entry_1 = 3'h0;
   reg [2:0] entry_2 = 3'h0;
   reg [2:0] entry_3 = 3'h0;
-  reg [2:0] entry_4 = 3'h0;
-  reg [1:0] finished_1 = 2'h0;
-  reg [1:0] finished_2 = 2'h0;
-  reg [1:0] finished_3 = 2'h0;
-  reg [1:0] finished_4 = 2'h0;
   reg first_fold_1 = 1'h0;
   reg first_fold_2 = 1'h0;
   reg first_fold_3 = 1'h0;
   reg first_fold_4 = 1'h0;
   input host;
   wire host;
-  wire \host$128 ;
-  wire \host$138 ;
-  wire \host$148 ;
+  wire \host$130 ;
+  wire \host$140 ;
+  wire \host$150 ;
   input [2:0] host_address;
   wire [2:0] host_address;
   input [1:0] host_bank;
@@ -1257,9 +1270,9 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [1:0] host_bank_1 = 2'h0;
   input [31:0] host_data;
   wire [31:0] host_data;
-  wire [31:0] \host_data$129 ;
-  wire [31:0] \host_data$139 ;
-  wire [31:0] \host_data$149 ;
+  wire [31:0] \host_data$131 ;
+  wire [31:0] \host_data$141 ;
+  wire [31:0] \host_data$151 ;
   output [31:0] host_read;
   reg [31:0] host_read = 32'd0;
   input host_write;
@@ -1270,35 +1283,35 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire [1:0] input_lane;
   input input_write;
   wire input_write;
-  wire \input_write$135 ;
-  wire \input_write$145 ;
-  wire \input_write$155 ;
+  wire \input_write$137 ;
+  wire \input_write$147 ;
+  wire \input_write$157 ;
   wire input_write_address;
-  wire \input_write_address$146 ;
-  wire \input_write_address$156 ;
+  wire \input_write_address$148 ;
+  wire \input_write_address$158 ;
   reg [1:0] lane = 2'h0;
   wire last;
   wire local_address;
-  wire \local_address$102 ;
-  wire \local_address$108 ;
+  wire \local_address$106 ;
+  wire \local_address$112 ;
   wire local_input;
-  wire \local_input$103 ;
-  wire \local_input$109 ;
+  wire \local_input$107 ;
+  wire \local_input$113 ;
   input [31:0] network_input;
   wire [31:0] network_input;
-  wire [31:0] \network_input$137 ;
-  wire [31:0] \network_input$147 ;
-  wire [31:0] \network_input$157 ;
+  wire [31:0] \network_input$139 ;
+  wire [31:0] \network_input$149 ;
+  wire [31:0] \network_input$159 ;
   wire [31:0] product;
-  wire [31:0] \product$164 ;
-  wire [31:0] \product$167 ;
-  reg ready;
+  wire [31:0] \product$166 ;
+  wire [31:0] \product$169 ;
+  reg ready = 1'h0;
   (* init = 1'h0 *)
   wire reduce;
   (* init = 1'h0 *)
-  wire \reduce$106 ;
+  wire \reduce$110 ;
   (* init = 1'h0 *)
-  wire \reduce$112 ;
+  wire \reduce$116 ;
   reg reduce_1 = 1'h0;
   reg reduced_1 = 1'h0;
   reg reduced_10 = 1'h0;
@@ -1318,12 +1331,12 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire [1:0] register_lane;
   input register_write;
   wire register_write;
-  wire \register_write$132 ;
-  wire \register_write$142 ;
-  wire \register_write$152 ;
+  wire \register_write$134 ;
+  wire \register_write$144 ;
+  wire \register_write$154 ;
   wire register_write_address;
-  wire \register_write_address$143 ;
-  wire \register_write_address$153 ;
+  wire \register_write_address$145 ;
+  wire \register_write_address$155 ;
   output [31:0] result;
   reg [31:0] result;
   output result_backward;
@@ -1334,42 +1347,49 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire result_valid;
   input rst;
   wire rst;
-  reg [2:0] select;
-  wire single;
+  reg [2:0] select = 3'h0;
+  reg single = 1'h0;
+  reg [2:0] soon;
   wire step;
   wire [31:0] sum;
-  wire [31:0] \sum$172 ;
-  wire [31:0] \sum$173 ;
+  wire [31:0] \sum$174 ;
+  wire [31:0] \sum$175 ;
+  reg sum1_1 = 1'h0;
+  reg sum1_2 = 1'h0;
+  reg sum1_3 = 1'h0;
   reg sum2_0_1 = 1'h0;
   reg sum2_0_2 = 1'h0;
   reg sum2_0_3 = 1'h0;
   reg sum2_0_4 = 1'h0;
+  reg sum2_1 = 1'h0;
+  reg sum2_2 = 1'h0;
+  reg sum2_3 = 1'h0;
   reg sum2_4_1 = 1'h0;
   reg sum2_4_2 = 1'h0;
   reg sum2_4_3 = 1'h0;
   reg sum2_4_4 = 1'h0;
   wire [31:0] tree_x;
-  wire [31:0] \tree_x$166 ;
-  wire [31:0] \tree_x$169 ;
+  wire [31:0] \tree_x$168 ;
+  wire [31:0] \tree_x$171 ;
   wire [31:0] tree_y;
-  wire [31:0] \tree_y$168 ;
-  wire [31:0] \tree_y$171 ;
+  wire [31:0] \tree_y$170 ;
+  wire [31:0] \tree_y$173 ;
   (* init = 1'h0 *)
   wire update;
   (* init = 1'h0 *)
-  wire \update$105 ;
+  wire \update$109 ;
   (* init = 1'h0 *)
-  wire \update$111 ;
+  wire \update$115 ;
   reg update_1 = 1'h0;
   input [31:0] vector;
   wire [31:0] vector;
-  wire [31:0] \vector$134 ;
-  wire [31:0] \vector$144 ;
-  wire [31:0] \vector$154 ;
-  wire [2:0] \vector$175 ;
+  wire [31:0] \vector$136 ;
+  wire [31:0] \vector$146 ;
+  wire [31:0] \vector$156 ;
+  wire [2:0] \vector$177 ;
   wire write;
-  wire \write$140 ;
-  wire \write$150 ;
+  wire \write$142 ;
+  wire \write$152 ;
   reg write_1 = 1'h0;
   reg write_2 = 1'h0;
   reg write_3 = 1'h0;
@@ -1379,8 +1399,8 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg write_7 = 1'h0;
   reg write_8 = 1'h0;
   wire [2:0] write_address;
-  wire [2:0] \write_address$141 ;
-  wire [2:0] \write_address$151 ;
+  wire [2:0] \write_address$143 ;
+  wire [2:0] \write_address$153 ;
   reg [2:0] write_address_1 = 3'h0;
   reg [2:0] write_address_2 = 3'h0;
   reg [2:0] write_address_3 = 3'h0;
@@ -1389,88 +1409,107 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [2:0] write_address_6 = 3'h0;
   reg [2:0] write_address_7 = 3'h0;
   reg [2:0] write_address_8 = 3'h0;
-  assign single = finished_4 == 1'h1;
-  assign \$20  = finished_4 == 1'h1;
-  assign \$21  = ! host_bank;
-  assign \$22  = host_write & \$21 ;
-  assign write = host ? \$22  : write_8;
+  assign \$16  = control[16] & control[15];
+  assign \$17  = control[0] & control[2];
+  assign \$18  = \$17  & control[14];
+  assign \$19  = lane + 1'h1;
+  assign \$20  = ready ? 3'h2 : \$19 ;
+  assign \$21  = ready | draining;
+  assign \$22  = ~ last;
+  assign \$23  = lane != 2'h3;
+  assign \$24  = ready | \$23 ;
+  assign \$25  = \$22  & \$24 ;
+  assign bank_address = host ? host_address : control[5:3];
+  assign \bank_address$105  = host ? host_address : control[5:3];
+  assign \bank_address$111  = host ? host_address : control[5:3];
+  assign \$26  = ! host_bank;
+  assign \$27  = host_write & \$26 ;
+  assign write = host ? \$27  : write_8;
   assign write_address = host ? host_address : write_address_8;
-  assign \$23  = ! register_lane;
-  assign \register_write$132  = register_write & \$23 ;
-  assign \$24  = ! input_lane;
-  assign \input_write$135  = input_write & \$24 ;
-  assign \$25  = host_bank == 1'h1;
-  assign \$26  = host_write & \$25 ;
-  assign \write$140  = host ? \$26  : write_8;
-  assign \write_address$141  = host ? host_address : write_address_8;
-  assign \$27  = register_lane == 1'h1;
-  assign \register_write$142  = register_write & \$27 ;
-  assign \$28  = input_lane == 1'h1;
-  assign \input_write$145  = input_write & \$28 ;
-  assign \$29  = host_bank == 2'h2;
-  assign \$30  = host_write & \$29 ;
-  assign \write$150  = host ? \$30  : write_8;
-  assign \write_address$151  = host ? host_address : write_address_8;
-  assign \$31  = register_lane == 2'h2;
-  assign \register_write$152  = register_write & \$31 ;
-  assign \$32  = input_lane == 2'h2;
-  assign \input_write$155  = input_write & \$32 ;
-  assign \$33  = reduced_12 | ready;
-  assign result_valid = \$33  | draining;
-  assign \$34  = ready ? \tree_x$169  : \sum$173 ;
-  assign result_backward = \vector$175  > 2'h2;
+  assign \$28  = ! register_lane;
+  assign \register_write$134  = register_write & \$28 ;
+  assign \$29  = ! input_lane;
+  assign \input_write$137  = input_write & \$29 ;
+  assign \$30  = host_bank == 1'h1;
+  assign \$31  = host_write & \$30 ;
+  assign \write$142  = host ? \$31  : write_8;
+  assign \write_address$143  = host ? host_address : write_address_8;
+  assign \$32  = register_lane == 1'h1;
+  assign \register_write$144  = register_write & \$32 ;
+  assign \$33  = input_lane == 1'h1;
+  assign \input_write$147  = input_write & \$33 ;
+  assign \$34  = host_bank == 2'h2;
+  assign \$35  = host_write & \$34 ;
+  assign \write$152  = host ? \$35  : write_8;
+  assign \write_address$153  = host ? host_address : write_address_8;
+  assign \$36  = register_lane == 2'h2;
+  assign \register_write$154  = register_write & \$36 ;
+  assign \$37  = input_lane == 2'h2;
+  assign \input_write$157  = input_write & \$37 ;
+  assign \$38  = reduced_12 | ready;
+  assign result_valid = \$38  | draining;
+  assign \$39  = ready ? \tree_x$171  : \sum$175 ;
+  assign result_backward = \vector$177  > 2'h2;
   always @(posedge clk)
     update_1 <= \$1 ;
   always @(posedge clk)
     reduce_1 <= control[2];
   always @(posedge clk)
-    entry_1 <= \$36 ;
+    entry_1 <= \$41 ;
   always @(posedge clk)
-    entry_2 <= \$37 ;
+    entry_2 <= \$42 ;
   always @(posedge clk)
-    entry_3 <= \$38 ;
+    entry_3 <= \$43 ;
   always @(posedge clk)
-    entry_4 <= \$39 ;
+    sum1_1 <= \$44 ;
   always @(posedge clk)
-    finished_1 <= \$40 ;
+    sum1_2 <= \$45 ;
   always @(posedge clk)
-    finished_2 <= \$41 ;
+    sum1_3 <= \$46 ;
   always @(posedge clk)
-    finished_3 <= \$42 ;
+    sum2_1 <= \$47 ;
   always @(posedge clk)
-    finished_4 <= \$43 ;
+    sum2_2 <= \$48 ;
   always @(posedge clk)
-    sum2_0_1 <= \$44 ;
+    sum2_3 <= \$49 ;
   always @(posedge clk)
-    sum2_0_2 <= \$45 ;
+    sum2_0_1 <= \$50 ;
   always @(posedge clk)
-    sum2_0_3 <= \$46 ;
+    sum2_0_2 <= \$51 ;
   always @(posedge clk)
-    sum2_0_4 <= \$47 ;
+    sum2_0_3 <= \$52 ;
   always @(posedge clk)
-    sum2_4_1 <= \$48 ;
+    sum2_0_4 <= \$53 ;
   always @(posedge clk)
-    sum2_4_2 <= \$49 ;
+    sum2_4_1 <= \$54 ;
   always @(posedge clk)
-    sum2_4_3 <= \$50 ;
+    sum2_4_2 <= \$55 ;
   always @(posedge clk)
-    sum2_4_4 <= \$51 ;
+    sum2_4_3 <= \$56 ;
   always @(posedge clk)
-    write_1 <= \$52 ;
+    sum2_4_4 <= \$57 ;
   always @(posedge clk)
-    write_2 <= \$53 ;
+    select <= \$58 ;
   always @(posedge clk)
-    write_3 <= \$54 ;
+    ready <= \$59 ;
   always @(posedge clk)
-    write_4 <= \$55 ;
+    single <= \$60 ;
   always @(posedge clk)
-    write_5 <= \$56 ;
+    write_1 <= \$61 ;
   always @(posedge clk)
-    write_6 <= \$57 ;
+    write_2 <= \$62 ;
   always @(posedge clk)
-    write_7 <= \$58 ;
+    write_3 <= \$63 ;
   always @(posedge clk)
-    write_8 <= \$59 ;
+    write_4 <= \$64 ;
+  always @(posedge clk)
+    write_5 <= \$65 ;
+  always @(posedge clk)
+    write_6 <= \$66 ;
+  always @(posedge clk)
+    write_7 <= \$67 ;
+  always @(posedge clk)
+    write_8 <= \$68 ;
   always @(posedge clk)
     write_address_1 <= control[5:3];
   always @(posedge clk)
@@ -1490,7 +1529,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     host_bank_1 <= host_bank;
   always @(posedge clk)
-    host_read <= \$60 ;
+    host_read <= \$69 ;
   always @(posedge clk)
     active_1 <= control[13];
   always @(posedge clk)
@@ -1498,11 +1537,11 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     active_3 <= active_2;
   always @(posedge clk)
-    enable_0 <= \$61 ;
+    enable_0 <= \$70 ;
   always @(posedge clk)
-    enable_1 <= \$62 ;
+    enable_1 <= \$71 ;
   always @(posedge clk)
-    enable_2 <= \$63 ;
+    enable_2 <= \$72 ;
   always @(posedge clk)
     first_fold_1 <= control[15];
   always @(posedge clk)
@@ -1518,7 +1557,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     carry_address <= carry_address_2;
   always @(posedge clk)
-    carry_bias_1 <= \$10 ;
+    carry_bias_1 <= \$16 ;
   always @(posedge clk)
     carry_bias_2 <= carry_bias_1;
   always @(posedge clk)
@@ -1526,51 +1565,41 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     carry_bias_4 <= carry_bias_3;
   always @(posedge clk)
-    reduced_1 <= \$64 ;
+    reduced_1 <= \$73 ;
   always @(posedge clk)
-    reduced_2 <= \$65 ;
+    reduced_2 <= \$74 ;
   always @(posedge clk)
-    reduced_3 <= \$66 ;
+    reduced_3 <= \$75 ;
   always @(posedge clk)
-    reduced_4 <= \$67 ;
+    reduced_4 <= \$76 ;
   always @(posedge clk)
-    reduced_5 <= \$68 ;
+    reduced_5 <= \$77 ;
   always @(posedge clk)
-    reduced_6 <= \$69 ;
+    reduced_6 <= \$78 ;
   always @(posedge clk)
-    reduced_7 <= \$70 ;
+    reduced_7 <= \$79 ;
   always @(posedge clk)
-    reduced_8 <= \$71 ;
+    reduced_8 <= \$80 ;
   always @(posedge clk)
-    reduced_9 <= \$72 ;
+    reduced_9 <= \$81 ;
   always @(posedge clk)
-    reduced_10 <= \$73 ;
+    reduced_10 <= \$82 ;
   always @(posedge clk)
-    reduced_11 <= \$74 ;
+    reduced_11 <= \$83 ;
   always @(posedge clk)
-    reduced_12 <= \$75 ;
+    reduced_12 <= \$84 ;
   always @(posedge clk)
-    lane <= \$76 ;
+    lane <= \$85 ;
   always @(posedge clk)
-    draining <= \$77 ;
+    draining <= \$86 ;
   assign \$1  = control[1] & control[0];
   assign \$2  = control[0] ? control[10:8] : 3'h0;
-  assign \$3  = control[0] ? control[12:11] : 2'h0;
-  assign \$4  = finished_4 == 2'h2;
-  assign \$5  = control[1] & control[0];
-  assign \$10  = control[16] & control[15];
-  assign \$11  = control[0] & control[2];
-  assign \$12  = \$11  & control[14];
-  assign \$13  = lane + 1'h1;
-  assign \$14  = ready ? 3'h2 : \$13 ;
-  assign \$15  = ready | draining;
-  assign \$16  = ~ last;
-  assign \$17  = lane != 2'h3;
-  assign \$18  = ready | \$17 ;
-  assign \$19  = \$16  & \$18 ;
-  assign bank_address = host ? host_address : control[5:3];
-  assign \bank_address$101  = host ? host_address : control[5:3];
-  assign \bank_address$107  = host ? host_address : control[5:3];
+  assign \$3  = control[12:11] == 1'h1;
+  assign \$4  = control[0] & \$3 ;
+  assign \$5  = control[12:11] == 2'h2;
+  assign \$6  = control[0] & \$5 ;
+  assign \$8  = \$7  | sum2_4_4;
+  assign \$11  = control[1] & control[0];
   gradwire_3_3_3_1_p3_pe pe_0 (
     .adder_select(select),
     .bank_address(bank_address),
@@ -1579,22 +1608,22 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     .clk(clk),
     .drain_i(drain_i),
     .drain_load(ready),
-    .drain_o(\$35 ),
+    .drain_o(\$40 ),
     .drain_product(single),
     .enable(enable_0),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$135 ),
+    .input_write(\input_write$137 ),
     .input_write_address(input_address),
     .local_address(control[7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_x),
     .reduce(reduce_1),
-    .register_write(\register_write$132 ),
+    .register_write(\register_write$134 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_x$169 ),
+    .sum(\tree_x$171 ),
     .tree_x(tree_x),
     .tree_y(tree_y),
     .update(update_1),
@@ -1604,127 +1633,108 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   );
   gradwire_3_3_3_1_p3_pe pe_1 (
     .adder_select(select),
-    .bank_address(\bank_address$101 ),
-    .bank_data(\bank_data$60 ),
+    .bank_address(\bank_address$105 ),
+    .bank_data(\bank_data$65 ),
     .broadcast(broadcast),
     .clk(clk),
-    .drain_i(\drain_i$126 ),
+    .drain_i(\drain_i$128 ),
     .drain_load(ready),
     .drain_o(drain_i),
     .drain_product(single),
     .enable(enable_1),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$145 ),
+    .input_write(\input_write$147 ),
     .input_write_address(input_address),
     .local_address(control[7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_y),
     .reduce(reduce_1),
-    .register_write(\register_write$142 ),
+    .register_write(\register_write$144 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_y$171 ),
-    .tree_x(\tree_x$166 ),
+    .sum(\tree_y$173 ),
+    .tree_x(\tree_x$168 ),
     .tree_y(carry),
     .update(update_1),
     .vector(vector),
-    .write(\write$140 ),
-    .write_address(\write_address$141 )
+    .write(\write$142 ),
+    .write_address(\write_address$143 )
   );
   gradwire_3_3_3_1_p3_pe pe_2 (
     .adder_select(select),
-    .bank_address(\bank_address$107 ),
-    .bank_data(\bank_data$61 ),
+    .bank_address(\bank_address$111 ),
+    .bank_data(\bank_data$66 ),
     .broadcast(broadcast),
     .clk(clk),
     .drain_i(32'd0),
     .drain_load(ready),
-    .drain_o(\drain_i$126 ),
+    .drain_o(\drain_i$128 ),
     .drain_product(single),
     .enable(enable_2),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$155 ),
+    .input_write(\input_write$157 ),
     .input_write_address(input_address),
     .local_address(control[7]),
     .local_input(control[6]),
     .network_input(network_input),
-    .product(\tree_x$166 ),
+    .product(\tree_x$168 ),
     .reduce(reduce_1),
-    .register_write(\register_write$152 ),
+    .register_write(\register_write$154 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\sum$173 ),
-    .tree_x(\tree_x$169 ),
-    .tree_y(\tree_y$171 ),
+    .sum(\sum$175 ),
+    .tree_x(\tree_x$171 ),
+    .tree_y(\tree_y$173 ),
     .update(update_1),
     .vector(vector),
-    .write(\write$150 ),
-    .write_address(\write_address$151 )
+    .write(\write$152 ),
+    .write_address(\write_address$153 )
   );
   \gradwire_3_3_3_1_p3_array.walker  walker (
     .clk(clk),
     .last(last),
     .rst(rst),
     .step(result_valid),
-    .vector(\vector$175 )
+    .vector(\vector$177 )
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$36  = \$2 ;
+    \$14  = 1'h0;
+    casez (active_3)
+      1'h0:
+          \$14  = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$15  = 1'h0;
+    casez (active_3)
+      1'h0:
+          \$15  = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$41  = \$2 ;
     if (rst) begin
-      \$36  = 3'h0;
+      \$41  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$37  = entry_1;
+    \$42  = entry_1;
     if (rst) begin
-      \$37  = 3'h0;
+      \$42  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$38  = entry_2;
+    \$43  = entry_2;
     if (rst) begin
-      \$38  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$39  = entry_3;
-    if (rst) begin
-      \$39  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$40  = \$3 ;
-    if (rst) begin
-      \$40  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$41  = finished_1;
-    if (rst) begin
-      \$41  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$42  = finished_2;
-    if (rst) begin
-      \$42  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$43  = finished_3;
-    if (rst) begin
-      \$43  = 2'h0;
+      \$43  = 3'h0;
     end
   end
   always @* begin
@@ -1736,253 +1746,306 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$45  = sum2_0_1;
+    \$45  = sum1_1;
     if (rst) begin
       \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$46  = sum2_0_2;
+    \$46  = sum1_2;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$47  = sum2_0_3;
+    \$47  = \$6 ;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$48  = sum2_0_4;
+    \$48  = sum2_1;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$49  = sum2_4_1;
+    \$49  = sum2_2;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$50  = sum2_4_2;
+    \$50  = sum2_3;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$51  = sum2_4_3;
+    \$51  = sum2_0_1;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$52  = \$5 ;
+    \$52  = sum2_0_2;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$53  = write_1;
+    \$53  = sum2_0_3;
     if (rst) begin
       \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$54  = write_2;
+    \$54  = sum2_0_4;
     if (rst) begin
       \$54  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$55  = write_3;
+    \$55  = sum2_4_1;
     if (rst) begin
       \$55  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$56  = write_4;
+    \$56  = sum2_4_2;
     if (rst) begin
       \$56  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$57  = write_5;
+    \$57  = sum2_4_3;
     if (rst) begin
       \$57  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$58  = write_6;
+    \$58  = soon;
     if (rst) begin
-      \$58  = 1'h0;
+      \$58  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$59  = write_7;
+    \$59  = \$8 ;
     if (rst) begin
       \$59  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$60  = \$6 ;
+    \$60  = \$10 ;
     if (rst) begin
-      \$60  = 32'd0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$61  = \$7 ;
+    \$61  = \$11 ;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$62  = \$8 ;
+    \$62  = write_1;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$63  = \$9 ;
+    \$63  = write_2;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$64  = \$12 ;
+    \$64  = write_3;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$65  = reduced_1;
+    \$65  = write_4;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$66  = reduced_2;
+    \$66  = write_5;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$67  = reduced_3;
+    \$67  = write_6;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$68  = reduced_4;
+    \$68  = write_7;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$69  = reduced_5;
+    \$69  = \$12 ;
     if (rst) begin
-      \$69  = 1'h0;
+      \$69  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$70  = reduced_6;
+    \$70  = \$13 ;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$71  = reduced_7;
+    \$71  = \$14 ;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$72  = reduced_8;
+    \$72  = \$15 ;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$73  = reduced_9;
+    \$73  = \$18 ;
     if (rst) begin
       \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$74  = reduced_10;
+    \$74  = reduced_1;
     if (rst) begin
       \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$75  = reduced_11;
+    \$75  = reduced_2;
     if (rst) begin
       \$75  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$76  = \$14 [1:0];
+    \$76  = reduced_3;
     if (rst) begin
-      \$76  = 2'h0;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$77  = draining;
-    if (\$15 ) begin
-      \$77  = \$19 ;
-    end
+    \$77  = reduced_4;
     if (rst) begin
       \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    select = entry_4;
-    if (sum2_0_4) begin
-      select = 3'h4;
+    \$78  = reduced_5;
+    if (rst) begin
+      \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    ready = 1'h0;
-    if (\$20 ) begin
-      ready = 1'h1;
+    \$79  = reduced_6;
+    if (rst) begin
+      \$79  = 1'h0;
     end
-    if (sum2_4_4) begin
-      ready = 1'h1;
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$80  = reduced_7;
+    if (rst) begin
+      \$80  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$81  = reduced_8;
+    if (rst) begin
+      \$81  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$82  = reduced_9;
+    if (rst) begin
+      \$82  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$83  = reduced_10;
+    if (rst) begin
+      \$83  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$84  = reduced_11;
+    if (rst) begin
+      \$84  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$85  = \$20 [1:0];
+    if (rst) begin
+      \$85  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$86  = draining;
+    if (\$21 ) begin
+      \$86  = \$25 ;
+    end
+    if (rst) begin
+      \$86  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    soon = entry_3;
+    if (sum2_0_4) begin
+      soon = 3'h4;
     end
   end
   always @* begin
@@ -1994,7 +2057,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    result = \$34 ;
+    result = \$39 ;
     if (single) begin
       result = tree_x;
     end
@@ -2004,96 +2067,80 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$6  = 32'd0;
+    \$12  = 32'd0;
     casez (host_bank_1)
       2'h0:
-          \$6  = bank_data;
+          \$12  = bank_data;
       2'h1:
-          \$6  = \bank_data$60 ;
+          \$12  = \bank_data$65 ;
       2'h2:
-          \$6  = \bank_data$61 ;
+          \$12  = \bank_data$66 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$7  = 1'h0;
+    \$13  = 1'h0;
     casez (active_3)
       1'h0:
-          \$7  = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$8  = 1'h0;
-    casez (active_3)
-      1'h0:
-          \$8  = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$9  = 1'h0;
-    casez (active_3)
-      1'h0:
-          \$9  = 1'h1;
+          \$13  = 1'h1;
     endcase
   end
   assign carry_address_3 = carry_address;
   assign local_address = control[7];
   assign local_input = control[6];
-  assign \broadcast$98  = broadcast;
+  assign \broadcast$102  = broadcast;
   assign update = update_1;
   assign reduce = reduce_1;
-  assign \local_address$102  = control[7];
-  assign \local_input$103  = control[6];
-  assign \broadcast$104  = broadcast;
-  assign \update$105  = update_1;
-  assign \reduce$106  = reduce_1;
-  assign \local_address$108  = control[7];
-  assign \local_input$109  = control[6];
-  assign \broadcast$110  = broadcast;
-  assign \update$111  = update_1;
-  assign \reduce$112  = reduce_1;
+  assign \local_address$106  = control[7];
+  assign \local_input$107  = control[6];
+  assign \broadcast$108  = broadcast;
+  assign \update$109  = update_1;
+  assign \reduce$110  = reduce_1;
+  assign \local_address$112  = control[7];
+  assign \local_input$113  = control[6];
+  assign \broadcast$114  = broadcast;
+  assign \update$115  = update_1;
+  assign \reduce$116  = reduce_1;
   assign adder_select = select;
   assign drain_load = ready;
   assign drain_product = single;
-  assign \adder_select$118  = select;
-  assign \drain_load$119  = ready;
-  assign \drain_product$120  = single;
-  assign \adder_select$121  = select;
-  assign \drain_load$122  = ready;
-  assign \drain_product$123  = single;
+  assign \adder_select$120  = select;
+  assign \drain_load$121  = ready;
+  assign \drain_product$122  = single;
+  assign \adder_select$123  = select;
+  assign \drain_load$124  = ready;
+  assign \drain_product$125  = single;
   assign drain_o = drain_i;
-  assign \drain_o$127  = \drain_i$126 ;
-  assign \host$128  = host;
-  assign \host_data$129  = host_data;
+  assign \drain_o$129  = \drain_i$128 ;
+  assign \host$130  = host;
+  assign \host_data$131  = host_data;
   assign register_write_address = register_address;
-  assign \vector$134  = vector;
+  assign \vector$136  = vector;
   assign input_write_address = input_address;
-  assign \network_input$137  = network_input;
-  assign \host$138  = host;
-  assign \host_data$139  = host_data;
-  assign \register_write_address$143  = register_address;
-  assign \vector$144  = vector;
-  assign \input_write_address$146  = input_address;
-  assign \network_input$147  = network_input;
-  assign \host$148  = host;
-  assign \host_data$149  = host_data;
-  assign \register_write_address$153  = register_address;
-  assign \vector$154  = vector;
-  assign \input_write_address$156  = input_address;
-  assign \network_input$157  = network_input;
+  assign \network_input$139  = network_input;
+  assign \host$140  = host;
+  assign \host_data$141  = host_data;
+  assign \register_write_address$145  = register_address;
+  assign \vector$146  = vector;
+  assign \input_write_address$148  = input_address;
+  assign \network_input$149  = network_input;
+  assign \host$150  = host;
+  assign \host_data$151  = host_data;
+  assign \register_write_address$155  = register_address;
+  assign \vector$156  = vector;
+  assign \input_write_address$158  = input_address;
+  assign \network_input$159  = network_input;
   assign enable = enable_0;
-  assign \enable$159  = enable_1;
-  assign \enable$160  = enable_2;
+  assign \enable$161  = enable_1;
+  assign \enable$162  = enable_2;
   assign product = tree_x;
-  assign \product$164  = tree_y;
-  assign \product$167  = \tree_x$166 ;
-  assign \tree_y$168  = carry;
-  assign sum = \tree_x$169 ;
-  assign \sum$172  = \tree_y$171 ;
+  assign \product$166  = tree_y;
+  assign \product$169  = \tree_x$168 ;
+  assign \tree_y$170  = carry;
+  assign sum = \tree_x$171 ;
+  assign \sum$174  = \tree_y$173 ;
   assign step = result_valid;
-  assign result_layer = \vector$175 [1:0];
+  assign result_layer = \vector$177 [1:0];
   assign \control.valid  = control[0];
   assign \control.update  = control[1];
   assign \control.reduce  = control[2];
@@ -2108,6 +2155,9 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   assign \control.bias  = control[16];
   assign \control.element  = control[18:17];
   assign \control.bias_address  = control[20:19];
+  assign \$7  = sum1_3;
+  assign \$9  = sum1_3;
+  assign \$10  = sum1_3;
 endmodule
 
 module \gradwire_3_3_3_1_p3_array.walker (rst, step, last, vector, clk);
@@ -2298,7 +2348,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   reg [31:0] \$signature__data ;
   wire \$signature__en ;
   reg [31:0] a;
-  reg [31:0] \a$31 ;
+  reg [31:0] \a$29 ;
   input [31:0] activation;
   wire [31:0] activation;
   reg [31:0] activation_1 = 32'd0;
@@ -2307,7 +2357,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   reg [31:0] activation_4 = 32'd0;
   wire [2:0] address;
   reg [31:0] b;
-  reg [31:0] \b$33 ;
+  reg [31:0] \b$30 ;
   input clk;
   wire clk;
   reg complement_1 = 1'h0;
@@ -2344,7 +2394,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   wire next_address;
   wire [2:0] \next_address$27 ;
   wire [31:0] o;
-  wire [31:0] \o$36 ;
+  wire [31:0] \o$37 ;
   wire \output ;
   reg product_done_1 = 1'h0;
   reg product_done_2 = 1'h0;
@@ -2394,7 +2444,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   assign \$6  = valid & \$5 ;
   assign \$7  = layer == 1'h1;
   assign \$8  = valid & \$7 ;
-  assign delta = error_4 ? o : \o$36 ;
+  assign delta = error_4 ? o : \o$37 ;
   assign \$9  = ~ input_delta_3;
   assign \$10  = delta_3 & \$9 ;
   assign delta_valid = error_4 | \$10 ;
@@ -2475,10 +2525,10 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
     .step(\output )
   );
   multiplier_e8f23_flush_3 multiplier (
-    .a(\a$31 ),
-    .b(\b$33 ),
+    .a(\a$29 ),
+    .b(\b$30 ),
     .clk(clk),
-    .o(\o$36 ),
+    .o(\o$37 ),
     .rst(rst)
   );
   always @* begin
@@ -2497,32 +2547,26 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \a$29  = sum;
+    if (complement_4) begin
+      \a$29  = activation_4;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \b$30  = read__data;
+    if (complement_4) begin
+      \b$30  = o;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     there_0 = 1'h0;
     if (\$6 ) begin
       there_0 = 1'h1;
     end
     if (\$8 ) begin
       there_0 = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \a$31  = 32'd0;
-    if (complement_4) begin
-      \a$31  = activation_4;
-    end
-    if (sum_valid) begin
-      \a$31  = sum;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \b$33  = 32'd0;
-    if (complement_4) begin
-      \b$33  = o;
-    end
-    if (sum_valid) begin
-      \b$33  = read__data;
     end
   end
   always @* begin
@@ -2536,7 +2580,7 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$signature__data  = 32'd0;
     if (product_done_7) begin
-      \$signature__data  = \o$36 ;
+      \$signature__data  = \o$37 ;
     end
   end
   always @* begin
