@@ -24,7 +24,10 @@ def test_the_seed_decides():
 @pytest.mark.parametrize(
     ("name", "layers", "samples", "message"),
     [
-        ("blue", (3, 1), 10, "data must be one of red, not 'blue'"),
+        ("blue", (3, 1), 10, "data must be one of red, digits, idx:FOLDER, not 'blue'"),
+        ("idx", (3, 1), 10, "not 'idx'"),
+        ("idx:", (3, 1), 10, "not 'idx:'"),
+        ("idx:nowhere", (3, 1), 10, "nowhere must hold train-images-idx3-ubyte or .*gz"),
         ("red", (4, 1), 10, "needs 3 inputs and 1 output, not 4 and 1"),
         ("red", (3, 1), 0, "samples must be 1 or more, not 0"),
     ],
