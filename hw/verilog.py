@@ -6,6 +6,7 @@ puts an instance of a named module and remembers the component, to be written on
 library (Amaranth's own simulator) the component is an ordinary submodule.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,12 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
 from hw.errors import ToolError
+
+# Contents of a memory that are all zero: Amaranth's default, and nothing that a machine relies on
+# (the SRAM of a chip has none). In Verilog they would be a line for every word.
+_ZERO_CONTENTS = re.compile(
+    r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
+)
 
 # The processes that Amaranth emits are written as `always` blocks; memories as arrays.
 _SCRIPT = """read_rtlil <<rtlil
@@ -73,7 +80,7 @@ def to_verilog(component: wiring.Component) -> str:
             modules[name] = rtlil.convert(
                 library.components[name], name=name, platform=library, emit_src=False
             )
-    return _from_rtlil("".join(modules[name] for name in sorted(modules)))
+    return _from_rtlil(_ZERO_CONTENTS.sub("", "".join(modules[name] for name in sorted(modules))))
 
 
 def _from_rtlil(text: str) -> str:
