@@ -1,0 +1,110 @@
+"""The docs are true: examples run, names and files exist, figures and tables are up to date."""
+
+import doctest
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
+EVERY_PAGE = pytest.mark.parametrize("page", TEXTS)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXTS[page], re.M | re.S)
+
+
+@EVERY_PAGE
+def test_python_examples(page):
+    """All blocks of a page in one namespace, one after the other."""
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
+    names, said = {}, []
+    for number, block in enumerate(blocks(page, "python")):
+        test = parser.get_doctest(block, names, f"{page}, block {number}", page, 0)
+        assert test.examples, f"{page}, block {number} has no example"
+        runner.run(test, out=said.append, clear_globs=False)
+        names = test.globs
+    assert not runner.summarize(verbose=False).failed, "".join(said)
+
+
+@EVERY_PAGE
+def test_commands(page):
+    """Long ones are executed by the tests of what they run; here, that they exist."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in "".join(blocks(page, "sh")).splitlines():
+        words = shlex.split(line)
+        if words[0] == "make":
+            dry = ["make", "-n", *words[1:]]
+            found = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True)
+            assert found.returncode == 0, f"{line}: {found.stderr}"
+        elif words[0] == "gradwire":
+            assert line in readme, f"{line} is not executed by the test of the README"
+        else:
+            assert words[:3] == ["python", "-m", "docs.figures"], f"{line}: who executes it?"
+
+
+@EVERY_PAGE
+def test_files_and_names_exist(page):
+    text = TEXTS[page]
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+    for path in re.findall(r"`((?:hw|sim|tests|docs|gradwire|fpga_flows)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`((?:hw|sim|fpga_flows|gradwire)(?:\.\w+)+)`", text):
+        resolve(name)
+
+
+def resolve(name: str) -> object:
+    """The module, or what it holds, of that name."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[count:]:
+            found = getattr(found, part)
+        return found
+    raise AssertionError(f"there is no {name}")
+
+
+def figures(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "docs.figures", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_figures_and_tables_are_up_to_date():
+    found = figures("--check")
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.slow
+def test_accuracies_are_up_to_date():
+    found = figures("--check", "--measured")
+    assert found.returncode == 0, found.stderr
+
+
+def test_every_table_has_a_place():
+    import_path = ROOT / "docs" / "figures.py"
+    source = import_path.read_text(encoding="utf-8")
+    names = re.findall(r'^    "([\w ]+)": \w+,$', source, re.M)
+    assert len(names) >= 10
+    everything = "".join(TEXTS.values())
+    for name in names:
+        assert everything.count(f"<!-- begin {name} -->\n") == 1, name
+    assert everything.count("<!-- begin ") == everything.count("<!-- end -->") == len(names)
+
+
+def test_the_accuracy_table_says_nothing_that_is_not_so():
+    """The range that docs/data.md states, from its own table."""
+    (row,) = re.findall(r"^\| accuracy \|(.*)\|$", TEXTS["docs/data.md"], re.M)
+    *seeds, mean, least, most = [float(x.strip().rstrip("%")) for x in row.split("|")]
+    assert len(seeds) == 10
+    assert (least, most) == (min(seeds), max(seeds)) and seeds[0] == most
+    assert least <= mean <= most
