@@ -97,3 +97,12 @@ BINARY16 = FloatFormat(5, 10)
 BFLOAT16 = FloatFormat(8, 7)
 E5M2 = FloatFormat(5, 2)
 E4M3 = FloatFormat(4, 3)
+
+# By the names that people use.
+NAMED = {
+    "binary32": BINARY32,
+    "binary16": BINARY16,
+    "bfloat16": BFLOAT16,
+    "e5m2": E5M2,
+    "e4m3": E4M3,
+}
