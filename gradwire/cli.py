@@ -1,8 +1,12 @@
 """The command line: `gradwire --help`."""
 
+import dataclasses
+import functools
+import inspect
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +19,7 @@ from gradwire.console import FAILED, Commands, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
 from gradwire.training import RATE, SAMPLES, SEED, TESTS, Task, check_seed
 from hw import tool
-from hw.design import ACTIVATIONS, parse_topology
+from hw.design import ACTIVATIONS, Design, parse_topology
 from hw.errors import InputError
 from hw.schedule import Schedule, design_for, make_schedule
 
@@ -53,35 +57,94 @@ Topology = Annotated[
         show_default=False,
     ),
 ]
-Pes = Annotated[
-    int | None,
-    typer.Option(
-        "--pes",
-        parser=_whole,
-        metavar="N",
-        help="Processing elements: neuron ALUs that work in lock step. The widest layer, inputs "
-        "apart, by default.",
-        show_default=False,
-    ),
-]
-Activation = Annotated[
-    str, typer.Option(help=f"Activation function of all neurons: {', '.join(ACTIVATIONS)}.")
-]
-Mapping = Annotated[
-    str,
-    typer.Option(
-        metavar="auto|row,column,...",
-        help="How each layer of weights is spread over the processing elements: by its neurons "
-        "(row) or by its inputs (column). auto takes the fastest.",
-    ),
-]
+_DESIGN_OPTIONS = {
+    "pes": Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Processing elements: neuron ALUs that work in lock step. The widest layer, "
+            "inputs apart, by default.",
+            show_default=False,
+        ),
+    ],
+    "mapping": Annotated[
+        str,
+        typer.Option(
+            metavar="auto|row,column,...",
+            help="How each layer of weights is spread over the processing elements: by its "
+            "neurons (row) or by its inputs (column). auto takes the fastest.",
+        ),
+    ],
+    "activation": Annotated[
+        str,
+        typer.Option(
+            metavar="NAME[,NAME...]",
+            help=f"Activation function, of all layers or one for each: {', '.join(ACTIVATIONS)}.",
+        ),
+    ],
+    "table_entries": Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="Entries of sigmoid's and tanh's table.")
+    ],
+    "table_degree": Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="0|1|2",
+            help="Look sigmoid and tanh up (0), or interpolate by polynomials of this degree.",
+        ),
+    ],
+    "subnormals": Annotated[
+        str,
+        typer.Option(
+            metavar="flush|ieee", help="Subnormal numbers: taken as zero, or as they are."
+        ),
+    ],
+    "multiplier_stages": Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="Pipeline stages of the multipliers.")
+    ],
+    "adder_stages": Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="Pipeline stages of the adders.")
+    ],
+}
+_DESIGN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Design)} | {
+    "pes": None,
+    "mapping": "auto",
+}
+
+
+def _for_a_design(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that describe a design; it gets them as the dict `chosen`."""
+
+    @functools.wraps(command)
+    def wrapped(**values: object) -> None:
+        command(chosen={name: values.pop(name) for name in _DESIGN_OPTIONS}, **values)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "chosen"]
+    added = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=_DESIGN_DEFAULTS[name], annotation=kind
+        )
+        for name, kind in _DESIGN_OPTIONS.items()
+    ]
+    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    wrapped.__signature__ = inspect.Signature([*keywords, *added])
+    wrapped.__annotations__ = {p.name: p.annotation for p in [*keywords, *added]}
+    return wrapped
+
+
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output instead of tables."),
 ]
 Data = Annotated[
     str,
-    typer.Option(help="Data set. red: whether an RGB pixel is red, for 3 inputs and 1 output."),
+    typer.Option(
+        metavar="red|digits|idx:FOLDER",
+        help="Data set. red: whether an RGB pixel is red, for 3 inputs and 1 output. digits: "
+        "scikit-learn's, for 64 inputs and 10 outputs. idx: images and labels in IDX files, such "
+        "as MNIST's, for 784 inputs and 10 outputs.",
+    ),
 ]
 Samples = Annotated[int, typer.Option(parser=_whole, metavar="N", help="Samples to train on.")]
 Tests = Annotated[
@@ -106,11 +169,10 @@ def _start(
 
 
 @app.command()
+@_for_a_design
 def generate(
+    chosen: dict[str, Any],
     topology: Topology,
-    pes: Pes = None,
-    activation: Activation = "sigmoid",
-    mapping: Mapping = "auto",
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.")
     ] = Path("rtl_out"),
@@ -123,7 +185,7 @@ def generate(
     benches and drivers to read.
     """
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, pes, activation=activation, mapping=mapping)
+        schedule = _schedule(reporter, topology, chosen)
         check_folder(output)
         with reporter.working("generating the Verilog"):
             found = machine.generate(schedule, output)
@@ -138,7 +200,9 @@ def generate(
 
 
 @app.command()
+@_for_a_design
 def clocks(
+    chosen: dict[str, Any],
     topology: Annotated[
         str | None,
         typer.Argument(
@@ -147,7 +211,6 @@ def clocks(
             show_default=False,
         ),
     ] = None,
-    pes: Pes = None,
     neuron_table: Annotated[
         bool,
         typer.Option(
@@ -162,7 +225,7 @@ def clocks(
     The figures come from the cycle model, which is equal to the hardware in every clock; `gradwire
     simulate` proves it.
     """
-    if neuron_table and (topology is not None or pes is not None):
+    if neuron_table and (topology is not None or chosen["pes"] is not None):
         raise InputError("--neuron-table takes no topology and no --pes: both are given by it")
     with Reporter(quiet=as_json) as reporter:
         if neuron_table:
@@ -171,20 +234,21 @@ def clocks(
         elif topology is None:
             raise InputError("clocks needs a topology, such as 3-3-3-1, or --neuron-table")
         else:
-            schedule = _schedule(reporter, topology, pes)
+            schedule = _schedule(reporter, topology, chosen)
             found, parts = describe.clocks(schedule), tables.clocks(schedule)
     _show(as_json, found, parts)
 
 
 @app.command()
+@_for_a_design
 def train(
+    chosen: dict[str, Any],
     topology: Topology,
     data: Data = "red",
     samples: Samples = SAMPLES,
     tests: Tests = TESTS,
     rate: Rate = RATE,
     seed: Seed = SEED,
-    pes: Pes = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -204,7 +268,7 @@ def train(
     """
     task = Task(data=data, samples=samples, tests=tests, rate=rate, seed=seed)
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, pes)
+        schedule = _schedule(reporter, topology, chosen)
         _check_output(output)
         found = training.train(schedule.design, task, reporter)
     if output:
@@ -216,14 +280,15 @@ def train(
 
 
 @app.command()
+@_for_a_design
 def simulate(
+    chosen: dict[str, Any],
     topology: Topology,
     data: Data = "red",
     samples: Samples = SAMPLES,
     tests: Tests = TESTS,
     rate: Rate = RATE,
     seed: Seed = SEED,
-    pes: Pes = None,
     waves: Annotated[
         Path | None,
         typer.Option(
@@ -241,7 +306,7 @@ def simulate(
     """
     task = Task(data=data, samples=samples, tests=tests, rate=rate, seed=seed)
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, pes)
+        schedule = _schedule(reporter, topology, chosen)
         _check_output(waves)
         outcome = training.simulate(schedule, task, reporter, waves)
     found = results.simulated(schedule.design, task, outcome, waves)
@@ -250,10 +315,11 @@ def simulate(
 
 
 @app.command()
+@_for_a_design
 def synth(
+    chosen: dict[str, Any],
     topology: Topology,
     target: Annotated[str, typer.Option(help=f"FPGA: {', '.join(TARGETS)}.")] = main_job.TARGET,
-    pes: Pes = None,
     seed: Annotated[int, typer.Option(parser=_whole, metavar="S", help="Of the placement.")] = SEED,
     output: Annotated[
         Path | None,
@@ -271,7 +337,7 @@ def synth(
     check_target(target)
     check_seed(seed)
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, pes)
+        schedule = _schedule(reporter, topology, chosen)
         work = output or Path("build") / f"{schedule.design.name}-{target}"
         check_folder(work)
         found = machine.synthesize(schedule, target, seed, work, reporter)
@@ -301,10 +367,10 @@ def demo(
     _fail_unless_exact(found["simulate"])
 
 
-def _schedule(
-    reporter: Reporter, topology: str, pes: int | None, *, mapping: str = "auto", **more: object
-) -> Schedule:
+def _schedule(reporter: Reporter, topology: str, chosen: dict[str, Any]) -> Schedule:
     layers = parse_topology(topology)
+    more = dict(chosen)
+    mapping, pes = more.pop("mapping"), more.pop("pes")
     if mapping != "auto":
         more["mapping"] = tuple(mapping.split(","))
     with reporter.working("making the schedule"):
