@@ -20,6 +20,9 @@ ACTIVATIONS = ("sigmoid", "sigmoid-exact", "tanh", "relu", "identity")
 
 _MOST_DIGITS = 9  # of a layer size; Python itself refuses some thousands
 
+# Of a weight bank: 4 MB, far beyond what fits beside an ALU.
+_MOST_WORDS = 1 << 20
+
 
 def parse_topology(text: str) -> tuple[int, ...]:
     """Layer sizes of a topology such as "3-3-3-1": inputs, hidden layers, outputs.
@@ -190,6 +193,7 @@ class Design:
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        _check_range("words of each weight bank", self.bank_words, 1, _MOST_WORDS)
         if self.input_deltas and self.mapping[0] != "row":
             raise InputError("input deltas need a row-mapped first layer, not 'column'")
 

@@ -288,7 +288,7 @@ class _Times:
         self.design = design
         self.lat = lat
         self.operations: list[Operation] = []
-        self.used: dict[str, set[int]] = {}
+        self.used: dict[str, np.ndarray] = {}
         zero = np.zeros(design.layers[0], int)
         self.activations: dict[int, Clocks] = {0: zero}
         self.derivatives: dict[int, Clocks] = {}
@@ -353,19 +353,40 @@ class _Times:
         """Put `op` at the first clock that suits it."""
         claims = self.claims(op)
         first = self.ready(op)
-        while not self._free(claims, first):
+        while True:
+            first = self._after_issues(op, first)
+            if self._free(claims, first):
+                break
             first += 1
         for name, clocks in claims.items():
-            self.used.setdefault(name, set()).update((clocks + first).tolist())
+            self._use(name, clocks + first)
         op = dataclasses.replace(op, start=first - op.issued)
         self.operations.append(op)
         self._arrive(op)
         return op
 
+    def _after_issues(self, op: Operation, first: int) -> int:
+        """First slot from `first` on with which no other operation is being issued meanwhile."""
+        for other in sorted(self.operations, key=lambda other: other.start):
+            start = first - op.issued
+            if start < other.start + other.clocks and other.start < start + op.clocks:
+                first = other.start + other.clocks + op.issued
+        return first
+
+    def _use(self, name: str, clocks: Clocks) -> None:
+        """Note that in `clocks` something is used."""
+        used = self.used.get(name, np.zeros(0, bool))
+        missing = int(clocks.max(initial=0)) + 1 - len(used)
+        if missing > 0:
+            used = np.concatenate([used, np.zeros(missing, bool)])
+        used[clocks] = True
+        self.used[name] = used
+
     def _free(self, claims: dict[str, Clocks], first: int) -> bool:
         for name, clocks in claims.items():
             for other in _EXCLUDES.get(name, (name,)):
-                if not self.used.get(other, set()).isdisjoint((clocks + first).tolist()):
+                used = self.used.get(other)
+                if used is not None and used[(at := clocks + first)[at < len(used)]].any():
                     return False
         return True
 
@@ -460,16 +481,24 @@ def _last_local(op: Operation, size: int) -> Clocks:
 
 def _interval(times: _Times) -> int:
     """Least clocks between the starts of two samples."""
-    issue = times.used["issue"]
-    span = max(max(clocks) for clocks in times.used.values() if clocks)
-    interval = max(max(issue) + 1, span // 2 + 1, *_hazards(times))
+    span = max(len(used) for used in times.used.values())
+    interval = max(len(times.used["issue"]), span // 2 + 1, *_hazards(times))
     while any(
-        not times.used.get(other, set()).isdisjoint(clock + interval for clock in clocks)
-        for name, clocks in times.used.items()
+        _meet(used, times.used.get(other), interval)
+        for name, used in times.used.items()
         for other in _EXCLUDES.get(name, (name,))
     ):
         interval += 1
     return interval
+
+
+def _meet(used: np.ndarray, other: np.ndarray | None, interval: int) -> bool:
+    """Whether `used` meets `other` in the iteration that starts `interval` clocks later."""
+    if other is None:
+        return False
+    late = used[interval:]
+    length = min(len(late), len(other))
+    return bool((late[:length] & other[:length]).any())
 
 
 def _finish(times: _Times) -> int:

@@ -53,6 +53,10 @@ def test_bad_topologies(text, message):
         ({"processing_elements": 0}, "processing elements must be 1 to 4096, not 0"),
         ({"processing_elements": 1.5}, "processing elements must be a whole number, not 1.5"),
         ({"processing_elements": True}, "must be a whole number, not True"),
+        (
+            {"layers": (3, 1 << 20, 1)},
+            "words of each weight bank must be 1 to 1048576, not 2446681",
+        ),
         ({"mapping": ("row",)}, "a mapping is needed for each of 2 layers of weights, not 1"),
         ({"mapping": ("row", "diagonal")}, "one of row, column, not 'diagonal'"),
         ({"activation": "step"}, "not 'step'"),
