@@ -1,6 +1,6 @@
 """Datapaths written as a sequence of combinational steps, with registers between some of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from amaranth.hdl import Elaboratable, Module, Signal, Value, ValueLike
@@ -62,25 +62,101 @@ class Pipeline:
             vars(self)["_rank"] += 1
 
 
-class Operator(wiring.Component):
-    """A pipelined function of two numbers: the frame that `Adder` and `Multiplier` fill in.
+class Datapath(wiring.Component):
+    """A pipelined function of numbers: the frame of all floating-point components.
 
     Throughput is one result each clock. Operands presented in clock t give their result in clock
     t + latency. The output comes directly from registers.
 
     A subclass gives `STEPS`, the names of its steps, and a method of each name with a leading
-    underscore, which takes the `Pipeline`; the first finds the operands in `p.a` and `p.b`, the
-    last leaves the result in `p.o`. `REGISTERED` says which steps end in registers, by treatment of
-    subnormals and number of stages; the latency follows from that.
+    underscore, which takes the `Pipeline`; the first finds the operands in it by the names of
+    their ports (`p.a`), the last leaves the result in `p.o`. `REGISTERED` says which steps end in
+    registers, by treatment of subnormals and number of stages; the latency follows from that.
+
+    Parameters
+    ----------
+    operands: dict of str to FloatFormat
+        Names and formats of the operands.
+    result: FloatFormat
+        Format of the result.
+    subnormals: str
+        "ieee" or "flush".
+    stages: int
+        Number of register ranks; a subclass states its range and default.
+
+    Members
+    -------
+    (each operand): In(its format's width)
+        Operand.
+    o: Out(result.width)
+        Result.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is of the wrong kind, or out of range.
+    """
+
+    STEPS: ClassVar[tuple[str, ...]]
+    REGISTERED: ClassVar[dict[str, dict[int, tuple[str, ...]]]]
+    clocked = True
+
+    def __init__(
+        self,
+        operands: Mapping[str, FloatFormat],
+        result: FloatFormat,
+        *,
+        subnormals: str,
+        stages: int,
+    ) -> None:
+        if not isinstance(subnormals, str):
+            raise TypeError(f"subnormals must be a string, not {subnormals!r}")
+        if subnormals not in ("ieee", "flush"):
+            raise ValueError(f"subnormals must be 'ieee' or 'flush', not {subnormals!r}")
+        if not isinstance(stages, int) or isinstance(stages, bool):
+            raise TypeError(f"stages must be an integer, not {stages!r}")
+        legal = self.REGISTERED[subnormals]
+        if stages not in legal:
+            low, high = min(legal), max(legal)
+            raise ValueError(f"stages must be from {low} to {high}, not {stages}")
+        self.operands = dict(operands)
+        self.subnormals = subnormals
+        self.stages = stages
+        ports = {name: In(format.width) for name, format in self.operands.items()}
+        super().__init__(ports | {"o": Out(result.width)})
+
+    @property
+    def registered(self) -> tuple[str, ...]:
+        """Names of the steps that end in registers."""
+        return self.REGISTERED[self.subnormals][self.stages]
+
+    @property
+    def latency(self) -> int:
+        """Clocks from the operands to their result."""
+        return len(self.registered)
+
+    def elaborate(self, platform: Any) -> Elaboratable:
+        """The steps one after the other, with their registers."""
+        m = Module()
+        p = Pipeline(m, self.registered)
+        for name in self.operands:
+            p[name] = getattr(self, name)
+        for step in self.STEPS:
+            getattr(self, f"_{step}")(p)
+            p.end_step(step)
+        m.d.comb += self.o.eq(p.o)
+        return m
+
+
+class Operator(Datapath):
+    """A function of two numbers `a` and `b` of one format, with a result of that format too.
 
     Parameters
     ----------
     format: FloatFormat
         Format of operands and result.
-    subnormals: str
-        "ieee" or "flush".
-    stages: int
-        Number of register ranks; a subclass states its range and default.
+    subnormals, stages:
+        As of `Datapath`.
 
     Members
     -------
@@ -95,39 +171,11 @@ class Operator(wiring.Component):
         A parameter is of the wrong kind, or out of range.
     """
 
-    STEPS: ClassVar[tuple[str, ...]]
-    REGISTERED: ClassVar[dict[str, dict[int, tuple[str, ...]]]]
-    clocked = True
-
     def __init__(
         self, format: FloatFormat = BINARY32, *, subnormals: str = "flush", stages: int
     ) -> None:
-        if not isinstance(format, FloatFormat):
-            raise TypeError(f"format must be a FloatFormat, not {format!r}")
-        if not isinstance(subnormals, str):
-            raise TypeError(f"subnormals must be a string, not {subnormals!r}")
-        if subnormals not in ("ieee", "flush"):
-            raise ValueError(f"subnormals must be 'ieee' or 'flush', not {subnormals!r}")
-        if not isinstance(stages, int) or isinstance(stages, bool):
-            raise TypeError(f"stages must be an integer, not {stages!r}")
-        legal = self.REGISTERED[subnormals]
-        if stages not in legal:
-            low, high = min(legal), max(legal)
-            raise ValueError(f"stages must be from {low} to {high}, not {stages}")
-        self.format = format
-        self.subnormals = subnormals
-        self.stages = stages
-        super().__init__({"a": In(format.width), "b": In(format.width), "o": Out(format.width)})
-
-    @property
-    def registered(self) -> tuple[str, ...]:
-        """Names of the steps that end in registers."""
-        return self.REGISTERED[self.subnormals][self.stages]
-
-    @property
-    def latency(self) -> int:
-        """Clocks from the operands to their result."""
-        return len(self.registered)
+        self.format = check_format("format", format)
+        super().__init__({"a": format, "b": format}, format, subnormals=subnormals, stages=stages)
 
     @property
     def module_name(self) -> str:
@@ -135,13 +183,9 @@ class Operator(wiring.Component):
         kind = type(self).__name__.lower()
         return f"{kind}_{self.format.name}_{self.subnormals}_{self.stages}"
 
-    def elaborate(self, platform: Any) -> Elaboratable:
-        """The steps one after the other, with their registers."""
-        m = Module()
-        p = Pipeline(m, self.registered)
-        p.a, p.b = self.a, self.b
-        for step in self.STEPS:
-            getattr(self, f"_{step}")(p)
-            p.end_step(step)
-        m.d.comb += self.o.eq(p.o)
-        return m
+
+def check_format(name: str, format: FloatFormat) -> FloatFormat:
+    """`format`, parameter `name`; raises TypeError if it is no FloatFormat."""
+    if not isinstance(format, FloatFormat):
+        raise TypeError(f"{name} must be a FloatFormat, not {format!r}")
+    return format

@@ -23,6 +23,14 @@ def expected(format, operation, subnormals, a, b):
     return flush(format, result) if subnormals == "flush" else result
 
 
+def converted(source, target, subnormals, bits):
+    """The right conversions of `bits`, an array of encodings, as an array of encodings."""
+    if subnormals == "flush":
+        bits = flush(source, bits)
+    result = _round(target, _decode(source, bits), 0)
+    return flush(target, result) if subnormals == "flush" else result
+
+
 def expected_float32(operation, subnormals, a, b):
     """As `expected`, for binary32, by numpy's float32."""
     from hw.fp.format import BINARY32
@@ -121,6 +129,37 @@ def random_pairs(format, count, seed):
         pair.append(bits.astype(np.uint32))
     swapped = draw(0, 1) == 1
     return np.where(swapped, *pair), np.where(swapped, *reversed(pair))
+
+
+def random_sources(source, target, count, seed):
+    """Numbers to convert, most of them where that is likely to be wrong.
+
+    Magnitudes about the target's least and greatest numbers, ties of its rounding and their
+    neighbours, and the special encodings.
+    """
+    random = np.random.default_rng(seed)
+
+    def draw(low, high):
+        return random.integers(low, high, count, endpoint=True)
+
+    rebias, near = source.bias - target.bias, draw(-2, 2)
+    exponents = [
+        draw(0, source.max_exponent),
+        rebias - draw(-2, target.fraction_bits + 3),
+        rebias + target.max_exponent + near,
+        rebias + draw(0, target.max_exponent),
+    ]
+    exponent = np.clip(np.choose(draw(0, 3), exponents), 0, source.max_exponent)
+    # A one, or zeros, or ones behind some place: ties, and the halves of subnormal numbers' places.
+    place = draw(0, source.fraction_bits - 1)
+    tie = (draw(0, source.smallest_normal - 1) >> place | 1) << place
+    mask = source.smallest_normal - 1
+    tie = (tie + np.where(draw(0, 1), near, 0)) & mask
+    fraction = np.where(draw(0, 1) == 1, tie, _fractions(source, draw))
+    bits = draw(0, 1) * source.sign_mask | exponent << source.fraction_bits | fraction
+    special = np.array(_specials(source))
+    bits = np.where(draw(0, 11) == 0, special[draw(0, len(special) - 1)], bits)
+    return bits.astype(np.uint32)
 
 
 def _fractions(format, draw):

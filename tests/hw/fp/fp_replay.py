@@ -18,7 +18,8 @@ _DRAIN = 16
 
 
 class Devices(wiring.Component):
-    """The components, with ports `a_...` and `b_...` for each format, and `o_...` for each one.
+    """The components, with ports `a_...` and `b_...` for each format of operands, and `o_...` for
+    each one. A component of one operand takes `a_...`.
 
     In one design, they are translated to Verilog together, which is faster.
     """
@@ -30,24 +31,31 @@ class Devices(wiring.Component):
         self.components = components
         ports = {}
         for index, component in enumerate(components):
-            name, width = component.format.name, component.format.width
-            ports |= {f"a_{name}": In(width), f"b_{name}": In(width), f"o_{index}": Out(width)}
+            source = operand_format(component)
+            ports |= {f"{x}_{source.name}": In(source.width) for x in "ab"}
+            ports[f"o_{index}"] = Out(len(component.o))
         super().__init__(ports)
 
     def elaborate(self, platform):
         m = Module()
         for index, component in enumerate(self.components):
             place(m, f"device_{index}", component, platform)
-            name = component.format.name
-            m.d.comb += component.a.eq(getattr(self, f"a_{name}"))
-            m.d.comb += component.b.eq(getattr(self, f"b_{name}"))
+            name = operand_format(component).name
+            for operand, port in zip(component.operands, "ab", strict=False):
+                m.d.comb += getattr(component, operand).eq(getattr(self, f"{port}_{name}"))
             m.d.comb += getattr(self, f"o_{index}").eq(component.o)
         return m
 
 
+def operand_format(component):
+    """The format of its operands, which is the same for all of them."""
+    (format,) = set(component.operands.values())
+    return format
+
+
 def replay(components, operands, folder, optimize=1):
     """Results of each component: `operands[format]` are the two arrays of its format."""
-    formats = sorted({component.format for component in components}, key=lambda f: f.name)
+    formats = sorted(set(map(operand_format, components)), key=lambda f: f.name)
     source = folder / "bench.sv"
     longest = max(len(operands[format][0]) for format in formats)
     bench = _bench(components, formats, longest)
@@ -60,7 +68,7 @@ def replay(components, operands, folder, optimize=1):
     results = {}
     for index, component in enumerate(components):
         seen = np.fromfile(folder / f"results_{index}.bin", np.uint32)
-        count = len(operands[component.format][0])
+        count = len(operands[operand_format(component)][0])
         assert len(seen) == count + _DRAIN
         # The bench sees its own operand register a clock after it reads the memory.
         results[component] = seen[1 + component.latency :][:count]
@@ -94,7 +102,7 @@ def _bench(components, formats, longest):
     if (count_{name} > last) last = count_{name};""")
         part["clock"].append(f"    if (t < count_{name}) pair_{name} <= memory_{name}[t];")
     for i, component in enumerate(components):
-        name, width = component.format.name, component.format.width
+        name, width = operand_format(component).name, len(component.o)
         part["declare"].append(f"  integer file_{i};\n  wire [{width - 1}:0] result_{i};")
         part["connect"].append(f".o_{i}(result_{i})")
         part["open"].append(f'    file_{i} = $fopen("results_{i}.bin", "wb");')
