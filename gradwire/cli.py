@@ -12,8 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.ecp5 import TARGETS, check_target
 from gradwire import __version__, describe, machine, results, tables, training
+from gradwire import component as alone
 from gradwire import demo as main_job
 from gradwire.console import FAILED, Commands, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
@@ -318,9 +320,52 @@ def simulate(
 @_for_a_design
 def synth(
     chosen: dict[str, Any],
-    topology: Topology,
-    target: Annotated[str, typer.Option(help=f"FPGA: {', '.join(TARGETS)}.")] = main_job.TARGET,
+    topology: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TOPOLOGY",
+            help="Layer sizes joined by dashes: inputs, hidden layers, outputs; such as 3-3-3-1.",
+            show_default=False,
+        ),
+    ] = None,
+    component: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(COMPONENTS),
+            help="Instead of a machine, one arithmetic component alone.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            help=f"FPGA: {', '.join(TARGETS)}; components also in standard cells: nangate45."
+        ),
+    ] = main_job.TARGET,
+    stages: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Pipeline stages of the component; what is best for the target by default.",
+            show_default=False,
+        ),
+    ] = None,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F",
+            help="Liberty file of the standard cells; $GRADWIRE_LIBERTY by default.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(parser=_whole, metavar="S", help="Of the placement.")] = SEED,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            parser=_whole, metavar="N", help="Placements of a component: the median one counts."
+        ),
+    ] = 3,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -333,15 +378,47 @@ def synth(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Synthesize a machine for an FPGA, place and route it: its clock frequency and its cells."""
-    check_target(target)
+    """Synthesize a machine for an FPGA, place and route it: its clock frequency and its cells.
+
+    Or one arithmetic component, alone between registers, on an FPGA or in 45 nm standard cells.
+    """
     check_seed(seed)
+    if component is None:
+        if topology is None:
+            raise InputError("synth needs a topology, such as 3-3-3-1, or --component")
+        check_target(target)
+    else:
+        _check_component_alone(topology, chosen)
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, chosen)
-        work = output or Path("build") / f"{schedule.design.name}-{target}"
-        check_folder(work)
-        found = machine.synthesize(schedule, target, seed, work, reporter)
-    _show(as_json, found, tables.synthesis(found))
+        if component is None:
+            schedule = _schedule(reporter, topology, chosen)
+            work = output or Path("build") / f"{schedule.design.name}-{target}"
+            check_folder(work)
+            found = machine.synthesize(schedule, target, seed, work, reporter)
+            parts = tables.synthesis(found)
+        else:
+            part = Component(
+                name=component,
+                subnormals=chosen["subnormals"],
+                stages=best_stages(component, target) if stages is None else stages,
+            )
+            work = output or Path("build") / f"{part.top}-{target}"
+            check_folder(work)
+            found = alone.synthesize(
+                part, target, work, reporter, library=liberty, seed=seed, seeds=seeds
+            )
+            parts = alone.table(found)
+    _show(as_json, found, parts)
+
+
+def _check_component_alone(topology: str | None, chosen: dict[str, Any]) -> None:
+    if topology is not None:
+        raise InputError(f"--component takes no topology: {topology!r}")
+    for name, value in chosen.items():
+        if name != "subnormals" and value != _DESIGN_DEFAULTS[name]:
+            raise InputError(
+                f"--component takes no --{name.replace('_', '-')}: that is a machine's"
+            )
 
 
 @app.command()

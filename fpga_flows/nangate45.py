@@ -1,0 +1,246 @@
+"""45 nm standard cells: synthesis with Yosys and ABC on a Liberty file, timing by OpenSTA.
+
+Made for the NanGate 45 nm Open Cell Library. A core is mapped alone, and timed inside a harness
+(see `fpga_flows.yosys.harness`): every path of the core, in, through and out, then begins and ends
+in a flip-flop, and the core's inputs and outputs have real drivers and loads. The harness' own
+cells are not counted. No wires are priced: there is no layout.
+
+The core's registers are retimed into its logic by ABC, which keeps the latency and every result,
+but neither names nor the registers' places; nor does it keep what the registers hold before the
+first results come, so that a core with a reset must be held in it for as long as its longest
+pipeline. Initial values are dropped, for silicon has none.
+
+{table}
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fpga_flows import liberty as cell_library
+from fpga_flows import yosys
+from fpga_flows.liberty import Liberty
+from hw import tool
+from hw.errors import InputError, ToolError
+
+TARGET = "nangate45"
+
+# ABC scripts by name; {D} is the delay that is aimed at, in ps. `dch` before `retime`, because
+# retiming counts gates and not their delay: what it balances must be of few levels. ABC writes the
+# delay to stats.txt (`stime -d`), for Yosys' log has nothing of what it prints.
+_MAP = "dch -f; map -D {D}; topo; buffer -c; upsize -D {D}; dnsize -D {D}; stime -d"
+SCRIPTS = {
+    "retime": f"strash; dch; balance; retime -M 4; strash; {_MAP}",
+    "retime-dc2": f"strash; ifraig; dc2; balance; retime -M 4; strash; {_MAP}",
+    "retime-area": f"strash; dch; balance; retime -M 5; strash; {_MAP}",
+    "in-place": f"strash; dch; balance; {_MAP}",
+}
+
+# What ABC takes for the drivers of the logic, which are flip-flops, and the load behind it in fF.
+# It knows no flip-flops, and without a driver expects any of them to drive any load at once.
+_DRIVER = "BUF_X1"
+_LOAD_FF = 2
+
+# Clock buffers and gates are for clock trees, which are not built here.
+_SPARED = "CLK*"
+
+_ELABORATE = [
+    "read_verilog core.v",
+    "hierarchy -check -top {top}",
+    "proc",
+    "setattr -unset init w:*",
+    "synth -booth -flatten -top {top}",
+    "opt -full",
+    # ABC retimes plain flip-flops only.
+    "dffunmap",
+    "opt_expr",
+    "opt_merge",
+    "dfflibmap -prepare -liberty cells.lib",
+    "opt_clean",
+    "write_rtlil unmapped.il",
+]
+_MAPPING = [
+    "read_rtlil unmapped.il",
+    "abc -dff -liberty cells.lib -constr core.sdc -script core.abc -dont_use {spared}",
+    "dfflibmap -map-only -liberty cells.lib",
+    "setundef -zero",
+    "opt_clean",
+    "tee -q -o cells.json stat -json -liberty cells.lib",
+    "write_rtlil mapped.il",
+    "write_verilog -noattr mapped.v",
+    "read_liberty -lib cells.lib",
+    "read_verilog harness.v",
+    "hierarchy -check -top harness",
+    "proc",
+    "simplemap harness",
+    "dfflibmap -liberty cells.lib",
+    "abc -liberty cells.lib -script harness.abc harness",
+    "flatten",
+    # OpenSTA reads neither concatenations nor expressions.
+    "splitnets -ports",
+    "opt_clean",
+    "write_verilog -noattr -noexpr timed.v",
+]
+
+_TIMING = """read_liberty cells.lib
+read_verilog timed.v
+link_design harness
+create_clock -name clk -period {period} [get_ports clk]
+report_checks -path_delay max -format full_clock_expanded -digits 4
+"""
+_SLACK = re.compile(r"^\s*(-?\d+\.\d+)\s+slack", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a core costs in standard cells.
+
+    Attributes:
+        target: "nangate45".
+        area_um2: Sum of the cells' areas in um2.
+        fmax_mhz: Highest clock frequency in MHz between flip-flops, without wires.
+        cells: Number of cells.
+        ffs: Flip-flops among them.
+        timing_by: "OpenSTA", or "ABC": its delay of the logic and what the library's flip-flop
+            takes at the median of its tables.
+        script: Key of `SCRIPTS`.
+        log: Yosys' log; what the others said is beside it.
+    """
+
+    target: str
+    area_um2: float
+    fmax_mhz: float
+    cells: int
+    ffs: int
+    timing_by: str
+    script: str
+    log: Path
+
+
+def synthesize(
+    verilog: str,
+    top: str,
+    *,
+    liberty: Path,
+    work: Path,
+    frequency_mhz: float = 900.0,
+    script: str | None = None,
+    opensta: bool = True,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Result:
+    """Synthesize a core, flattened, and time it.
+
+    Args:
+        verilog: The core and all modules below it.
+        top: Name of its module; its clock is the port `clk`.
+        liberty: The library, plain or gzipped.
+        work: Folder for netlists and logs; made if it is not there. mapped.v is the core's netlist.
+        frequency_mhz: Clock frequency to aim at in MHz; a lower one gives less area. To miss it is
+            no error.
+        script: Key of `SCRIPTS`. By default, the first of them on which ABC does not crash.
+        opensta: Whether OpenSTA times the core where it is installed.
+        progress: Called with the name of each stage as it begins.
+
+    Raises:
+        InputError: The script is unknown.
+        ToolError: The library is truncated, not Liberty or without flip-flops; cells stay
+            unmapped; Yosys or OpenSTA is missing or fails; what they said is in `work`.
+    """
+    if script is not None and script not in SCRIPTS:
+        raise InputError(f"script must be one of {', '.join(SCRIPTS)}, not {script!r}")
+    library = cell_library.read(liberty)
+    work = work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    yosys.prepare(progress)
+    progress("synthesis")
+    (work / "cells.lib").write_text(library.without_wire_load, encoding="utf-8")
+    (work / "core.v").write_text(verilog, encoding="utf-8")
+    harness = yosys.harness(yosys.ports(top, work), top)
+    (work / "harness.v").write_text(harness, encoding="utf-8")
+    (work / "core.sdc").write_text(_surroundings(library), encoding="utf-8")
+    (work / "harness.abc").write_text("strash\nmap\n", encoding="utf-8")
+    yosys.run([line.format(top=top) for line in _ELABORATE], work, "elaborate.log")
+    progress("mapping")
+    used = _map([script] if script else list(SCRIPTS), _delay_ps(library, frequency_mhz), work)
+    area, cells = _cells(work, top)
+    progress("timing")
+    sta = shutil.which(tool.executable("sta")) if opensta else None
+    period = _by_opensta(sta, work) if sta else _by_abc(library, cells, work)
+    return Result(
+        target=TARGET,
+        area_um2=round(area, 1),
+        fmax_mhz=round(1e3 / period, 1),
+        cells=sum(cells.values()),
+        ffs=sum(cells.get(cell, 0) for cell in library.flip_flops),
+        timing_by="OpenSTA" if sta else "ABC",
+        script=used,
+        log=work / "yosys.log",
+    )
+
+
+def _surroundings(library: Liberty) -> str:
+    driver = f"set_driving_cell {_DRIVER}\n" if _DRIVER in library.cells else ""
+    return f"{driver}set_load {_LOAD_FF}\n"
+
+
+def _delay_ps(library: Liberty, frequency_mhz: float) -> int:
+    """What a period leaves to the logic between two flip-flops."""
+    overhead = min(library.overhead_ns(cell) for cell in library.flip_flops)
+    return max(round(1e6 / frequency_mhz - 1e3 * overhead), 1)
+
+
+def _map(scripts: list[str], delay_ps: int, work: Path) -> str:
+    """Map with the first of the scripts that ABC survives; returns its name."""
+    for left, name in enumerate(scripts, start=1 - len(scripts)):
+        commands = SCRIPTS[name].format(D=delay_ps).replace("; ", "\n")
+        (work / "core.abc").write_text(commands + "\n", encoding="utf-8")
+        (work / "stats.txt").unlink(missing_ok=True)
+        try:
+            yosys.run_with_abc(
+                [line.format(spared=_SPARED) for line in _MAPPING], work, "yosys.log"
+            )
+        except ToolError:
+            # ABC's `retime` crashes on some networks, and not on others of the same function.
+            if not left:
+                raise
+        else:
+            return name
+    raise AssertionError("unreachable")
+
+
+def _cells(work: Path, top: str) -> tuple[float, Mapping[str, int]]:
+    """Area of the core in um2, and its cells by type."""
+    module = json.loads((work / "cells.json").read_text(encoding="utf-8"))["modules"]["\\" + top]
+    cells = module["num_cells_by_type"]
+    if unmapped := sorted(kind for kind in cells if kind.startswith("$")):
+        count = sum(cells[kind] for kind in unmapped)
+        raise ToolError(
+            f"the library has no cells for {count} that the core needs: {', '.join(unmapped)}; "
+            f"log: {work / 'yosys.log'}"
+        )
+    return module["area"], cells
+
+
+def _by_opensta(sta: str, work: Path) -> float:
+    """Shortest clock period in ns."""
+    period = 1.0
+    log = work / "opensta.log"
+    (work / "timing.tcl").write_text(_TIMING.format(period=period), encoding="utf-8")
+    text = tool.run(
+        [sta, "-no_splash", "-exit", "timing.tcl"], tool="OpenSTA", log=log, cwd=work, timeout=600
+    )
+    slack = _SLACK.search(text)
+    if not slack:
+        raise ToolError(f"OpenSTA found no path: {tool.telling_line(text)}; log: {log}")
+    return period - float(slack[1])
+
+
+def _by_abc(library: Liberty, cells: Mapping[str, int], work: Path) -> float:
+    """Shortest clock period in ns."""
+    # One line: name, inputs, outputs, gates, area in um2, delay in ps.
+    logic = float((work / "stats.txt").read_text(encoding="utf-8").split()[-1]) / 1e3
+    used = [cell for cell in library.flip_flops if cell in cells]
+    return logic + max((library.overhead_ns(cell) for cell in used), default=0.0)
