@@ -32,6 +32,7 @@ test-all: lint
 rtl: $(READY)
 	$(BIN)/gradwire generate 3-3-3-1 -o rtl_out
 	$(BIN)/python -m gradwire.gantt 3-3-3-1 docs/iteration.svg
+	$(BIN)/python -m docs.figures
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -142,7 +142,9 @@ class BackpropagationUnit(wiring.Component):
                 m.d.comb += [multiplier.a.eq(waiting), multiplier.b.eq(adder.o)]
             with m.If(delay(m, there, both, "product_done", reset=True)):
                 m.d.comb += [stored.en.eq(1), stored.data.eq(multiplier.o)]
-        for kind, word in ((STEP, Mux(value[:-1].any(), ONE_WORD, 0)), (ONE, ONE_WORD)):
+        # What is flushed counts as zero.
+        magnitude = value[23:31] if self.schedule.design.subnormals == "flush" else value[:-1]
+        for kind, word in ((STEP, Mux(magnitude.any(), ONE_WORD, 0)), (ONE, ONE_WORD)):
             if kind in kinds:
                 with m.If(self._there(m, kind)):
                     m.d.comb += [stored.en.eq(1), stored.data.eq(word)]

@@ -1,4 +1,4 @@
-"""The core: everything of the machine but its memory of training vectors' source."""
+"""The core: the whole machine, but for the source of the training vectors."""
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring

@@ -147,7 +147,8 @@ class Design:
     table_entries : entries of the tables of sigmoid and tanh, a power of two.
     table_degree : 0 looks the function up, 1 or 2 interpolates it by polynomials of that degree.
     input_deltas : also propagate the error back to the inputs, as if they were the outputs of a
-        sigmoid layer (the first layer must then be row-mapped). The deltas leave by a port.
+        layer with the first layer's activation function (the first layer must then be row-mapped).
+        The deltas leave by a port.
     buffer_vectors : training vectors that the buffer holds, a power of two.
 
     Raises InputError, naming the constraint and the value.
@@ -210,9 +211,22 @@ class Design:
 
     @property
     def name(self) -> str:
-        """Name of the generated module and its files."""
-        sizes = "_".join(map(str, self.layers))
-        return f"gradwire_{sizes}_p{self.processing_elements}"
+        """Name of the generated module and its files: layer sizes, PEs, and what is not default.
+
+        The mapping is not in it.
+        """
+        changed = [
+            "_".join(dict.fromkeys(self.activations)) if self.activation != "sigmoid" else "",
+            self.subnormals if self.subnormals != "flush" else "",
+            f"table{self.table_entries}" if self.table_entries != 2048 else "",
+            f"degree{self.table_degree}" if self.table_degree else "",
+            f"m{self.multiplier_stages}" if self.multiplier_stages != 3 else "",
+            f"a{self.adder_stages}" if self.adder_stages != 4 else "",
+            "deltas" if self.input_deltas else "",
+            f"b{self.buffer_vectors}" if self.buffer_vectors != 256 else "",
+        ]
+        parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
+        return "_".join(["gradwire", *parts]).replace("-", "_")
 
     @functools.cached_property
     def weight_layers(self) -> tuple[Layer, ...]:

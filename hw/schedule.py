@@ -55,6 +55,7 @@ RUN_OVERHEAD = 2
 
 # Up to so many layers, every combination of mappings is tried; beyond, one layer at a time.
 _EXHAUSTIVE_LAYERS = 6
+_IMPOSSIBLE = 1 << 62
 
 Clocks = np.ndarray
 
@@ -312,24 +313,34 @@ class _Times:
             found["adder"] = op.slots.ravel() + lat.product
         if op.unit == FORWARD and not last_layer:
             found["vector"] = activations = op.results + lat.activations[op.layer.number - 1]
-            kind = DERIVATIVES[self.design.activations[op.layer.number - 1]]
-            if kind == A_TIMES_COMPLEMENT:
-                found["unit adder"] = activations
-                found["unit multiplier"] = activations + lat.adder
-            elif kind == COMPLEMENT_OF_SQUARE:
-                found["unit multiplier"] = activations
-                found["unit adder"] = activations + lat.multiplier
+            self._claim_derivatives(found, activations, op.layer.number)
         elif op.unit == FORWARD:
             found["unit adder"] = op.results + lat.activations[-1]
             found["vector"] = found["unit adder"] + lat.adder
         elif op.unit == BACKPROPAGATION:
             found["vector"] = op.results + lat.multiplier
             found["unit multiplier"] = op.results
+        if op.unit == FORWARD and op.layer.number == 1 and self.design.input_deltas:
+            # The inputs' derivatives are made while the first fold broadcasts the inputs.
+            self._claim_derivatives(found, op.slots[0, 1:] + 1, op.layer.number)
         if op.layer.mapping == "column" and op.unit == FORWARD:
             found["bias"] = op.slots[0] + lat.carry - 1
         if op.layer.mapping == "column" and op.unit == GRADIENT_DESCENT:
             found["bias"] = op.slots[0]
         return found
+
+    def _claim_derivatives(
+        self, found: dict[str, Clocks], activations: Clocks, number: int
+    ) -> None:
+        """What the derivatives of activations that come in these clocks use, of layer `number`."""
+        kind = DERIVATIVES[self.design.activations[number - 1]]
+        adder = multiplier = np.empty(0, int)
+        if kind == A_TIMES_COMPLEMENT:
+            adder, multiplier = activations, activations + self.lat.adder
+        elif kind == COMPLEMENT_OF_SQUARE:
+            adder, multiplier = activations + self.lat.multiplier, activations
+        for name, clocks in (("unit adder", adder), ("unit multiplier", multiplier)):
+            found[name] = np.concatenate([found.get(name, np.empty(0, int)), clocks])
 
     def ready(self, op: Operation) -> int:
         """First slot for which all operands are there in time."""
@@ -481,24 +492,18 @@ def _last_local(op: Operation, size: int) -> Clocks:
 
 def _interval(times: _Times) -> int:
     """Least clocks between the starts of two samples."""
-    span = max(len(used) for used in times.used.values())
-    interval = max(len(times.used["issue"]), span // 2 + 1, *_hazards(times))
-    while any(
-        _meet(used, times.used.get(other), interval)
-        for name, used in times.used.items()
-        for other in _EXCLUDES.get(name, (name,))
-    ):
-        interval += 1
-    return interval
+    return max(len(times.used["issue"]), *_hazards(times), *_turns(times))
 
 
-def _meet(used: np.ndarray, other: np.ndarray | None, interval: int) -> bool:
-    """Whether `used` meets `other` in the iteration that starts `interval` clocks later."""
-    if other is None:
-        return False
-    late = used[interval:]
-    length = min(len(late), len(other))
-    return bool((late[:length] & other[:length]).any())
+def _turns(times: _Times) -> Iterable[int]:
+    """Least intervals at which one sample is done with whatever the next one uses.
+
+    That holds however long the next one has to be waited for.
+    """
+    for name, used in times.used.items():
+        for other in _EXCLUDES.get(name, (name,)):
+            if len(following := np.flatnonzero(times.used.get(other, np.zeros(0, bool)))):
+                yield len(used) - int(following[0])
 
 
 def _finish(times: _Times) -> int:
@@ -565,11 +570,9 @@ def _best_design(layers: tuple[int, ...], pes: int, parameters: tuple) -> Design
         try:
             return make_schedule(make(mapping)).clocks_per_iteration
         except InputError:
-            # Not every mapping goes with every parameter; all rows always do.
-            if mapping == ("row",) * count:
-                raise
-            return 1 << 62
+            return _IMPOSSIBLE  # not every mapping goes with every parameter
 
+    # Where none is possible, making the design says why.
     if count <= _EXHAUSTIVE_LAYERS:
         return make(min(itertools.product(MAPPINGS, repeat=count), key=clocks))
     mapping = ("row",) * count

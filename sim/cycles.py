@@ -64,10 +64,16 @@ class CycleModel:
 
     def run_clocks(self, samples: int) -> int:
         """Clocks for which the core is busy with a run."""
-        last = self.schedule.interval + self.schedule.overhang + RUN_OVERHEAD
-        return (samples - 1) * self.clocks_per_iteration + last
+        end = self.schedule.overhang + RUN_OVERHEAD
+        if not samples:
+            return end
+        return (samples - 1) * self.clocks_per_iteration + self.schedule.interval + end
 
     # Clocks of one iteration's events, in the order in which they happen.
+
+    def sums(self) -> np.ndarray:
+        """When each weighted sum leaves the array, layer by layer."""
+        return np.concatenate([op.at(op.results) for op in self._of(FORWARD)])
 
     def activations(self) -> np.ndarray:
         """When each activation leaves the forward unit, layer by layer."""
@@ -89,6 +95,13 @@ class CycleModel:
         latency = self.schedule.latencies.sum
         ops = [op for op in self.schedule.operations if op.operation == UPDATE]
         return np.concatenate([op.at(op.slots).ravel() + latency for op in ops])
+
+    def bias_updates(self) -> np.ndarray:
+        """When each word of the bias bank is written."""
+        latency = 1 + self.schedule.latencies.adder
+        ops = [op for op in self.schedule.operations if op.operation == UPDATE]
+        clocks = [op.at(op.slots[0]) + latency for op in ops if op.layer.mapping == "column"]
+        return np.concatenate(clocks) if clocks else np.empty(0, int)
 
     def _of(self, unit: str) -> list:
         return [op for op in self.schedule.operations if op.unit == unit]

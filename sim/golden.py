@@ -43,10 +43,13 @@ class Sample:
 
     Members
     -------
-    activations : of each layer, from the first hidden one to the outputs; shape (size,).
+    sums : weighted sums of each layer, biases included, from the first hidden one to the outputs;
+        shape (size,).
+    activations : of the same layers.
     deltas : of the same layers; where the design has input deltas, those come first.
     """
 
+    sums: tuple[Array, ...]
     activations: tuple[Array, ...]
     deltas: tuple[Array, ...]
 
@@ -87,19 +90,24 @@ class Golden:
         `inputs` and `labels` are float32 arrays of shape (inputs,) and (outputs,).
         """
         with np.errstate(all="ignore"):
-            activations = self._forward(inputs)
+            sums, activations = self._forward(inputs)
             deltas = self._backpropagate(activations, self._flushed(labels))
             self._descend(activations, deltas)
         top = len(self.design.layers)
-        return Sample(tuple(activations[1:]), tuple(deltas[n] for n in range(top) if n in deltas))
+        return Sample(
+            sums=tuple(sums),
+            activations=tuple(activations[1:]),
+            deltas=tuple(deltas[n] for n in range(top) if n in deltas),
+        )
 
     def infer(self, inputs: Array) -> Array:
         """Outputs for one sample; shape (outputs,)."""
         with np.errstate(all="ignore"):
-            return self._forward(inputs)[-1]
+            return self._forward(inputs)[1][-1]
 
-    def _forward(self, inputs: Array) -> list[Array]:
-        activations = [self._flushed(inputs)]
+    def _forward(self, inputs: Array) -> tuple[list[Array], list[Array]]:
+        """Weighted sums, and activations with the inputs before them."""
+        sums, activations = [], [self._flushed(inputs)]
         for layer, weight, bias in self._layers():
             before = activations[-1]
             if layer.mapping == "row":
@@ -109,8 +117,9 @@ class Golden:
                 total = self._reduce(layer, weight, before, bias)
             name = self.design.activations[layer.number - 1]
             degree = self.design.table_degree
+            sums.append(total)
             activations.append(activate(name, total, self.design.table_entries, degree))
-        return activations
+        return sums, activations
 
     def _backpropagate(self, activations: list[Array], labels: Array) -> dict[int, Array]:
         """Deltas by number of layer; layer 0 are the inputs."""

@@ -72,7 +72,7 @@ class Interpolation(wiring.Component):
     Parameters
     ----------
     function : "sigmoid" or "tanh".
-    entries : steps of 0 to 16, a power of two, 16 to 4096.
+    entries : steps of 0 to 16, a power of two, 16 or more.
     degree : of the polynomials, 1 or 2.
 
     Members

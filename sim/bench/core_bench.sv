@@ -21,14 +21,17 @@ module core_bench (
   state_t state;
 
   integer weights, runs, samples;
-  integer activation_log, delta_log, weight_log, bias_log, phase_log, run_log, final_log;
+  integer sum_log, activation_log, delta_log, weight_log, bias_log, phase_log, run_log, final_log;
   integer got, ignored;
   bit log_weights;
+  // Longest gap between words of the stream, in clocks.
+  int unsigned gap = 0;
 
   initial begin
     weights = $fopen("weights.bin", "rb");
     runs = $fopen("runs.bin", "rb");
     samples = $fopen("samples.bin", "rb");
+    sum_log = $fopen("sums.log", "wb");
     activation_log = $fopen("activations.log", "wb");
     delta_log = $fopen("deltas.log", "wb");
     weight_log = $fopen("weights.log", "wb");
@@ -37,6 +40,7 @@ module core_bench (
     run_log = $fopen("runs.log", "wb");
     final_log = $fopen("final.log", "wb");
     log_weights = $test$plusargs("weights") != 0;
+    ignored = $value$plusargs("gap=%d", gap);
   end
 
   // The core.
@@ -55,13 +59,20 @@ module core_bench (
       .*
   );
 
-  // Training vectors: the next word waits at the port as long as there is one.
+  // Training vectors: the next word waits at the port as long as there is one, or comes at random.
   logic exhausted;
+  int unsigned hold;
   always_ff @(posedge clk) begin
     if (rst) begin
       i__valid  <= 0;
       exhausted <= 0;
-    end else if (!i__valid || i__ready) begin
+      hold <= 0;
+    end else if (i__valid && !i__ready) begin
+    end else if (hold != 0) begin
+      i__valid <= 0;
+      hold <= hold - 1;
+    end else begin
+      hold <= gap == 0 ? 0 : $urandom_range(gap);
       got = $fread(i__payload, samples);
       i__valid  <= got == 4;
       exhausted <= got != 4;
@@ -102,7 +113,7 @@ module core_bench (
           end
         end
         // The buffer is as full as it gets, so that the run meets no wait for samples.
-        WAIT: if (loaded && (exhausted || !i__ready)) begin
+        WAIT: if (loaded && (exhausted || !i__ready || gap != 0)) begin
           start <= 1;
           state <= START;
         end
@@ -113,6 +124,7 @@ module core_bench (
           state <= NEXT;
         end
         LAST: begin
+          $fclose(sum_log);
           $fclose(activation_log);
           $fclose(delta_log);
           $fclose(weight_log);
@@ -138,6 +150,7 @@ module core_bench (
   always_ff @(posedge clk) begin
     if (rst || start) issued_before <= 0;
     else if (busy) begin
+      if (dut.forward.sum_valid) $fwrite(sum_log, "%u%u", now, dut.forward.sum);
       if (dut.forward.valid)
         $fwrite(activation_log, "%u%u", now, dut.forward.activation);
       if (dut.backpropagation.delta_valid || dut.backpropagation.input_delta_valid)

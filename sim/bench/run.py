@@ -33,7 +33,7 @@ class Run:
     Members
     -------
     inputs, labels : float32, one row a sample.
-    rate : learning rate; 0 leaves the weights as they are.
+    rate : learning rate; 0 adds (signed) zeros to the weights.
     """
 
     inputs: np.ndarray
@@ -82,6 +82,7 @@ def simulate(
     keep: Path | None = None,
     seed: int = 1,
     optimize: int = 1,
+    gap: int = 0,
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
 
@@ -96,6 +97,9 @@ def simulate(
     seed : of uninitialised memories in the simulation.
     optimize : the C++ compiler's level, see sim.simulator.build; 0 suits short runs.
 
+    gap : the words of the stream come with gaps of 0 to so many clocks, at random, and the run
+        starts with the first sample. Clocks are then compared within each sample only.
+
     Raises ToolError when the simulator is missing or fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -108,11 +112,11 @@ def simulate(
         total = sum(len(run.inputs) for run in runs)
         every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
-        _run(schedule, build, runs, folder, every_weight, waves, progress, seed)
+        _run(schedule, build, runs, folder, every_weight, waves, progress, seed, gap)
         seconds = time.monotonic() - began
         expected, golden = _expect(schedule, weights, runs, every_weight, progress)
         checker = Checker(expected, folder)
-        checker.check(golden.weights)
+        checker.check(golden.weights, gaps=gap > 0)
         return _result(checker, golden, seconds, every_weight)
 
 
@@ -204,9 +208,11 @@ def _run(
     waves: Path | None,
     progress: Progress,
     seed: int,
+    gap: int,
 ) -> None:
     counts = [len(run.inputs) for run in runs]
-    clocks = sum(counts) * schedule.clocks_per_iteration
+    starved = schedule.design.record_words * gap
+    clocks = sum(counts) * (schedule.clocks_per_iteration + starved)
     words = len(addresses(schedule.design)) + schedule.design.record_words * (
         schedule.design.buffer_vectors + 1
     )
@@ -225,7 +231,7 @@ def _run(
             build,
             "sim.bench.core_bench",
             log=log,
-            plusargs=["+weights"] if every_weight else [],
+            plusargs=[f"+gap={gap}", *(["+weights"] if every_weight else [])],
             env={
                 # Half as long again as it takes, and time to load and read weights and samples.
                 "GRADWIRE_MOST_CLOCKS": str(clocks * 3 // 2 + 3 * words + 10_000),

@@ -24,8 +24,11 @@ def check(design: Design, runs: list[Run], seed: int = 1, **options) -> None:
         make_schedule(design), initial_weights(design.layers, seed), runs, optimize=0, **options
     )
     assert found.mismatches == 0, f"{design}, seed {seed}: {found.first}"
-    assert found.run_clocks == found.predicted_run_clocks
-    assert found.clocks_per_iteration == found.predicted_clocks_per_iteration
+    if "gap" not in options:
+        assert found.run_clocks == found.predicted_run_clocks
+        assert found.clocks_per_iteration == found.predicted_clocks_per_iteration
+    else:
+        assert sum(found.run_clocks) > sum(found.predicted_run_clocks)
     assert found.samples == len(found.outputs) == sum(len(run.inputs) for run in runs)
     assert found.every_weight
 
@@ -79,6 +82,35 @@ def test_flushed_subnormals():
     check(design, [run])
 
 
+@pytest.mark.parametrize("seed", [3, 8])
+def test_samples_that_come_late_lose_nothing(seed):
+    """Gaps of a random length between the words, so that the machine waits at random moments."""
+    design = random_design(seed)
+    gap = 4 * make_schedule(design).clocks_per_iteration // design.record_words
+    check(design, [random_run(design, SAMPLES, seed)] * 2, gap=gap)
+
+
+def test_late_samples_with_deltas_of_the_inputs():
+    """The derivatives of the inputs are made while the sample before may still end."""
+    design = Design(layers=(1, 2), processing_elements=6, mapping=("row",), input_deltas=True)
+    run = random_run(design, 100, 1)
+    check(design, [run])
+    check(design, [run], gap=30)
+
+
+def test_inputs_that_are_flushed_have_no_slope():
+    design = Design(
+        layers=(3, 2),
+        processing_elements=2,
+        mapping=("row",),
+        activation="relu",
+        input_deltas=True,
+    )
+    run = random_run(design, 20, 1)
+    run.inputs[::2] = np.float32(1e-40)
+    check(design, [run])
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A run's files, and what was expected of it."""
@@ -106,7 +138,12 @@ def recorded(tmp_path_factory):
         ("activations.log", 2 * 7 * 4, "activation[0]"),
         ("deltas.log", 2 * 7 * 4 + 3, "delta[0]"),
         ("weights.log", 5 * 8 * 4 + 3, "weight[0][1]"),
+        ("sums.log", 2 * 7 * 4 + 1, "sum[0]"),
+        ("sums.log", 2 * 7 * 4, "sum[0]"),
         ("weights.log", 5 * 8 * 4, "write 0"),
+        ("weights.log", 5 * 8 * 4 + 1, "write 0"),
+        ("biases.log", 3 * 4 * 4, "write 0"),
+        ("biases.log", 3 * 4 * 4 + 1, "write 0"),
         ("biases.log", 3 * 4 * 4 + 2, "bias[0]"),
         ("phases.log", 2 * 8 * 4, "start of forward"),
         ("runs.log", 0, "clocks of run 0"),
@@ -134,6 +171,7 @@ def test_one_wrong_bit_is_found(recorded, name, word, index):
 @pytest.mark.parametrize(
     "name",
     [
+        "sums.log",
         "activations.log",
         "deltas.log",
         "weights.log",
