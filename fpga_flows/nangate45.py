@@ -53,6 +53,8 @@ _ELABORATE = [
     "proc",
     "setattr -unset init w:*",
     "synth -booth -flatten -top {top}",
+    # A note of `flatten`, and no cell.
+    "delete t:$scopeinfo",
     "opt -full",
     # ABC retimes plain flip-flops only.
     "dffunmap",
@@ -165,7 +167,7 @@ def synthesize(
     yosys.run([line.format(top=top) for line in _ELABORATE], work, "elaborate.log")
     progress("mapping")
     used = _map([script] if script else list(SCRIPTS), _delay_ps(library, frequency_mhz), work)
-    area, cells = _cells(work, top)
+    area, cells = _cells(library, top, work)
     progress("timing")
     sta = shutil.which(tool.executable("sta")) if opensta else None
     period = _by_opensta(sta, work) if sta else _by_abc(library, cells, work)
@@ -194,28 +196,32 @@ def _delay_ps(library: Liberty, frequency_mhz: float) -> int:
 
 def _map(scripts: list[str], delay_ps: int, work: Path) -> str:
     """Map with the first of the scripts that ABC survives; returns its name."""
-    for left, name in enumerate(scripts, start=1 - len(scripts)):
+    log = work / "yosys.log"
+    for name in scripts:
         commands = SCRIPTS[name].format(D=delay_ps).replace("; ", "\n")
         (work / "core.abc").write_text(commands + "\n", encoding="utf-8")
         (work / "stats.txt").unlink(missing_ok=True)
         try:
-            yosys.run_with_abc(
-                [line.format(spared=_SPARED) for line in _MAPPING], work, "yosys.log"
-            )
-        except ToolError:
+            yosys.run_with_abc([line.format(spared=_SPARED) for line in _MAPPING], work, log.name)
+        except ToolError as error:
             # ABC's `retime` crashes on some networks, and not on others of the same function.
-            if not left:
-                raise
-        else:
-            return name
-    raise AssertionError("unreachable")
+            if _no_output(error):
+                continue
+            raise
+        return name
+    raise ToolError(f"ABC failed with each of the scripts {', '.join(scripts)}; log: {log}")
 
 
-def _cells(work: Path, top: str) -> tuple[float, Mapping[str, int]]:
+def _no_output(error: ToolError) -> bool:
+    """Whether it is ABC that failed: all that Yosys knows is that ABC left nothing."""
+    return "ABC output" in str(error) or "ERROR: " not in str(error)
+
+
+def _cells(library: Liberty, top: str, work: Path) -> tuple[float, Mapping[str, int]]:
     """Area of the core in um2, and its cells by type."""
     module = json.loads((work / "cells.json").read_text(encoding="utf-8"))["modules"]["\\" + top]
     cells = module["num_cells_by_type"]
-    if unmapped := sorted(kind for kind in cells if kind.startswith("$")):
+    if unmapped := sorted(cells.keys() - library.cells.keys()):
         count = sum(cells[kind] for kind in unmapped)
         raise ToolError(
             f"the library has no cells for {count} that the core needs: {', '.join(unmapped)}; "
