@@ -386,6 +386,9 @@ def synth(
     if component is None:
         if topology is None:
             raise InputError("synth needs a topology, such as 3-3-3-1, or --component")
+        if stages is not None or liberty is not None:
+            option = "--liberty" if stages is None else "--stages"
+            raise InputError(f"{option} is for --component")
         check_target(target)
     else:
         _check_component_alone(topology, chosen)
