@@ -44,7 +44,7 @@ def check(components, operands, folder, reference, optimize=0):
 
 
 def test_binary32_at_random(tmp_path):
-    operands = {BINARY32: random_pairs(BINARY32, 1 << 20, seed=1)}
+    operands = {BINARY32: random_pairs(BINARY32, 1 << 21, seed=1)}
     check(every_stage_count(BINARY32), operands, tmp_path, by_numpy, optimize=1)
 
 
