@@ -103,15 +103,30 @@ _DESIGN_OPTIONS = {
         ),
     ],
     "multiplier_stages": Annotated[
-        int, typer.Option(parser=_whole, metavar="N", help="Pipeline stages of the multipliers.")
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Pipeline stages of the multipliers. The best for the network by default.",
+            show_default=False,
+        ),
     ],
     "adder_stages": Annotated[
-        int, typer.Option(parser=_whole, metavar="N", help="Pipeline stages of the adders.")
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Pipeline stages of the adders. The best for the network by default.",
+            show_default=False,
+        ),
     ],
 }
 _DESIGN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Design)} | {
     "pes": None,
     "mapping": "auto",
+    # The best for the network.
+    "multiplier_stages": None,
+    "adder_stages": None,
 }
 
 

@@ -159,8 +159,8 @@ class Design:
     mapping: tuple[Mapping, ...]
     activation: str = "sigmoid"
     subnormals: Subnormals = "flush"
-    multiplier_stages: int = 3
-    adder_stages: int = 4
+    multiplier_stages: int = 2
+    adder_stages: int = 3
     table_entries: int = 2048
     table_degree: int = 0
     input_deltas: bool = False
@@ -220,8 +220,8 @@ class Design:
             self.subnormals if self.subnormals != "flush" else "",
             f"table{self.table_entries}" if self.table_entries != 2048 else "",
             f"degree{self.table_degree}" if self.table_degree else "",
-            f"m{self.multiplier_stages}" if self.multiplier_stages != 3 else "",
-            f"a{self.adder_stages}" if self.adder_stages != 4 else "",
+            f"m{self.multiplier_stages}" if self.multiplier_stages != 2 else "",
+            f"a{self.adder_stages}" if self.adder_stages != 3 else "",
             "deltas" if self.input_deltas else "",
             f"b{self.buffer_vectors}" if self.buffer_vectors != 256 else "",
         ]

@@ -57,6 +57,10 @@ RUN_OVERHEAD = 2
 _EXHAUSTIVE_LAYERS = 6
 _IMPOSSIBLE = 1 << 62
 
+# Fmax in MHz by stages of multiplier and adder: of the network 3-3-3-1 on an ECP5, speed grade 6
+# (docs/results.md).
+FREQUENCIES = {(2, 3): 66.2, (3, 4): 76.5}
+
 Clocks = np.ndarray
 
 
@@ -548,14 +552,31 @@ def design_for(
     processing_elements: int | None = None,
     **parameters: object,
 ) -> Design:
-    """The design whose mapping needs the fewest clocks per iteration.
+    """The design with which an iteration takes least time.
 
-    `processing_elements` defaults to the widest layer, inputs apart. Raises InputError.
+    What `parameters` (of Design) leave open is chosen: the mapping, for the fewest clocks, and the
+    stages of multiplier and adder, for clocks / frequency (`FREQUENCIES`): small networks are all
+    latency, large ones all frequency. `processing_elements` defaults to the widest layer, inputs
+    apart. Raises InputError.
     """
     pes = max(layers[1:]) if processing_elements is None else processing_elements
-    if parameters.get("mapping") is not None:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    choices: list[dict[str, object]] = [{}]
+    if "multiplier_stages" not in given and "adder_stages" not in given:
+        choices = [{"multiplier_stages": m, "adder_stages": a} for m, a in FREQUENCIES]
+    designs = [_mapped(layers, pes, given | choice) for choice in choices]
+    return min(designs, key=_iteration_time)
+
+
+def _iteration_time(design: Design) -> float:
+    """Of an iteration, in microseconds, as far as stages decide it."""
+    stages = design.multiplier_stages, design.adder_stages
+    return make_schedule(design).clocks_per_iteration / FREQUENCIES.get(stages, 1.0)
+
+
+def _mapped(layers: tuple[int, ...], pes: int, parameters: dict[str, object]) -> Design:
+    if "mapping" in parameters:
         return Design(layers=layers, processing_elements=pes, **parameters)
-    parameters.pop("mapping", None)
     return _best_design(layers, pes, tuple(sorted(parameters.items())))
 
 
