@@ -1,0 +1,186 @@
+"""The components alone: parameters, the median placement, and the committed figures."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fpga_flows import components, ecp5
+from fpga_flows.components import Component, best_stages
+from gradwire.cli import app
+from hw.errors import InputError
+from hw.fp.format import BINARY16
+
+BASELINE = json.loads((Path(components.__file__).parent / "baseline.json").read_text())
+ON_CELLS = [figures for figures in BASELINE["figures"] if figures["target"] == "nangate45"]
+ON_FPGA = [figures for figures in BASELINE["figures"] if figures["target"] != "nangate45"]
+
+
+def called(figures):
+    return "-".join(str(figures[key]) for key in ("component", "subnormals", "target"))
+
+
+def component(figures):
+    return Component(
+        name=figures["component"], subnormals=figures["subnormals"], stages=figures["stages"]
+    )
+
+
+@pytest.mark.parametrize("name", components.COMPONENTS)
+@pytest.mark.parametrize("target", components.TARGETS)
+@pytest.mark.parametrize("subnormals", ["flush", "ieee"])
+def test_best_stages_are_legal(name, target, subnormals):
+    made = Component(name=name, subnormals=subnormals, stages=best_stages(name, target))
+    assert f"module {made.top}(" in made.verilog
+
+
+def test_any_format():
+    made = Component(name="adder", format=BINARY16, subnormals="ieee", stages=3)
+    assert made.top == "adder_e5f10_ieee_3"
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"name": "divider", "stages": 3}, r"component must be one of multiplier, adder, not 'div"),
+        ({"name": "adder", "stages": 9}, r"stages must be from 2 to 8, not 9"),
+        (
+            {"name": "adder", "stages": 2, "subnormals": "some"},
+            r"subnormals must be 'ieee' or 'flush', not 'some'",
+        ),
+    ],
+)
+def test_bad_parameters(values, said):
+    with pytest.raises(InputError, match=f"^{said}"):
+        Component(**values)
+
+
+def test_bad_target():
+    with pytest.raises(InputError, match=r"^target must be one of nangate45, ecp5-25k, [^\n]*'x'$"):
+        best_stages("adder", "x")
+
+
+def test_median_of_the_placements(tmp_path, monkeypatch):
+    clocks = {4: 101.0, 5: 99.0, 6: 130.0, 7: 80.0}
+    tried = []
+
+    def synthesize(verilog, top, *, work, target, seed, **more):
+        tried.append((work.name, target))
+        return ecp5.Result(target, clocks[seed], 200, 100, 4, 0, {}, log=work / "nextpnr.log")
+
+    monkeypatch.setattr(ecp5, "synthesize", synthesize)
+    made = Component(name="multiplier", stages=3)
+    result = components.on_ecp5(made, work=tmp_path, target="ecp5-25k", seed=4, seeds=3)
+    assert (result.fmax_mhz, result.log.parent.name) == (101.0, "seed4")
+    assert tried == [(f"seed{n}", "ecp5-25k") for n in (4, 5, 6)]
+    # Of four, the lower of the middle two.
+    assert components.on_ecp5(made, work=tmp_path, seed=4, seeds=4).fmax_mhz == 99.0
+    with pytest.raises(InputError, match=r"^seeds must be at least 1, not 0$"):
+        components.on_ecp5(made, work=tmp_path, seeds=0)
+
+
+class TestCommand:
+    def run(self, *words, code=0):
+        result = CliRunner().invoke(app, ["synth", *words], prog_name="gradwire")
+        assert result.exit_code == code, result.output
+        return result
+
+    def test_in_standard_cells(self, nangate45_lib, tmp_path):
+        options = ["--component", "adder", "--stages", "2", "--target", "nangate45"]
+        options += ["--liberty", str(nangate45_lib), "-o", str(tmp_path)]
+        found = json.loads(self.run(*options, "--json").stdout)
+        assert list(found) == [
+            "component",
+            "format",
+            "subnormals",
+            "stages",
+            "target",
+            "area_um2",
+            "cells",
+            "ffs",
+            "fmax_mhz",
+            "timing_by",
+            "script",
+            "log",
+        ]
+        assert (found["component"], found["format"]) == ("adder", "e8f23")
+        assert (found["subnormals"], found["stages"]) == ("flush", 2)
+        assert found["timing_by"] in ("OpenSTA", "ABC")
+        assert Path(found["log"]).is_file()
+
+    def test_on_an_fpga(self, tmp_path, monkeypatch):
+        result = ecp5.Result("ecp5-85k", 140.0, 240, 300, 4, 0, {}, log="nextpnr.log")
+        monkeypatch.setattr(ecp5, "synthesize", lambda *_, **__: result)
+        options = ["--component", "multiplier", "--subnormals", "ieee", "-o", str(tmp_path)]
+        found = json.loads(self.run(*options, "--json").stdout)
+        assert (found["subnormals"], found["target"]) == ("ieee", "ecp5-85k")
+        assert (found["luts"], found["ffs"], found["dsps"]) == (240, 300, 4)
+        assert (found["fmax_mhz"], found["timing_by"], found["seeds"]) == (140.0, "nextpnr", 3)
+        shown = self.run(*options).stdout
+        assert "multiplier, e8f23, ieee, on ecp5-85k" in shown
+        assert "140 MHz, the median of 3 placements" in shown
+
+    @pytest.mark.parametrize(
+        "words, said",
+        [
+            (["--component", "divider"], "component must be one of multiplier, adder"),
+            (["--component", "adder", "--stages", "1"], "stages must be from 2 to 8, not 1"),
+            (["--component", "adder", "--target", "abacus"], "target must be one of nangate45"),
+            (["--component", "adder", "--seeds", "0"], "seeds must be at least 1, not 0"),
+            (["--component", "adder", "--pes", "3"], "--component takes no --pes"),
+            (["--component", "adder", "3-1"], "--component takes no topology: '3-1'"),
+            (["--component", "adder", "--target", "nangate45"], "GRADWIRE_LIBERTY"),
+            (["3-1", "--stages", "3"], "--stages is for --component"),
+            (["3-1", "--target", "nangate45"], "target must be one of ecp5-25k"),
+            ([], "synth needs a topology, such as 3-3-3-1, or --component"),
+        ],
+    )
+    def test_bad_input(self, words, said, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("GRADWIRE_LIBERTY", raising=False)
+        result = self.run(*words, code=2)
+        assert result.stderr.startswith("gradwire: ") and result.stderr.count("\n") == 1
+        assert said in result.stderr
+
+
+@pytest.mark.parametrize("figures", BASELINE["figures"], ids=called)
+def test_baseline_meets_the_marks(figures):
+    """What was measured; whether it still is so, the slow tests below say."""
+    mark = figures["mark"]
+    assert figures["stages"] == best_stages(figures["component"], figures["target"])
+    assert min(figures["fmax_mhz"].values()) >= mark["fmax_mhz"]
+    for what in mark.keys() - {"fmax_mhz"}:
+        assert figures[what] <= mark[what], what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figures", ON_CELLS, ids=called)
+def test_baseline_in_standard_cells(figures, nangate45_lib, tmp_path):
+    result = components.on_nangate45(component(figures), liberty=nangate45_lib, work=tmp_path)
+    assert result.script == figures["script"]
+    compare(figures, dataclasses.asdict(result), clock=result.timing_by)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figures", ON_FPGA, ids=called)
+def test_baseline_on_an_fpga(figures, tmp_path):
+    result = components.on_ecp5(component(figures), target=figures["target"], work=tmp_path)
+    compare(figures, dataclasses.asdict(result), clock="nextpnr")
+
+
+def compare(figures, measured, *, clock):
+    """Fail where a figure is worse than the tolerance lets it be, or so much better that the
+    baseline says nothing any more.
+    """
+    allowed = BASELINE["tolerance"]
+    was = {key: figures[key] for key in ("area_um2", "luts", "dsps") if key in figures}
+    for what, before in was.items():
+        change = measured[what] / before - 1
+        assert change <= allowed["size"], f"{what} is worse: {measured[what]}, was {before}"
+        assert change >= -3 * allowed["size"], f"{what} is better: measure the baseline anew"
+    before = figures["fmax_mhz"][clock]
+    change = measured["fmax_mhz"] / before - 1
+    assert change >= -allowed["fmax"], f"Fmax is worse: {measured['fmax_mhz']}, was {before}"
+    assert change <= 3 * allowed["fmax"], "Fmax is better: measure the baseline anew"
