@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Const, Mux
+from amaranth.hdl import Cat, Const, Mux, Value
 
 from hw.fp.bits import leading_zeros
 from hw.fp.format import BINARY32, FloatFormat
@@ -29,6 +29,10 @@ class Multiplier(Operator):
         "ieee" or "flush".
     stages: int
         Number of register ranks, 2 to 6; equal to `latency`.
+    dsps: int
+        Most multiplier blocks of the FPGA (18 by 18 bits) that the product may take: 4, 2 or 1. The
+        rest of it is made of LUTs. Of effect only on significands of 19 to 36 bits, such as
+        binary32's: a smaller product takes one block, whatever is said here.
 
     Members
     -------
@@ -62,9 +66,25 @@ class Multiplier(Operator):
     }
 
     def __init__(
-        self, format: FloatFormat = BINARY32, *, subnormals: str = "flush", stages: int = 3
+        self,
+        format: FloatFormat = BINARY32,
+        *,
+        subnormals: str = "flush",
+        stages: int = 3,
+        dsps: int = 4,
     ) -> None:
+        if not isinstance(dsps, int) or isinstance(dsps, bool):
+            raise TypeError(f"dsps must be an integer, not {dsps!r}")
+        if dsps not in (1, 2, 4):
+            raise ValueError(f"dsps must be 1, 2 or 4, not {dsps}")
         super().__init__(format, subnormals=subnormals, stages=stages)
+        self.dsps = dsps if self._in_blocks else 1
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module, telling apart all that differs in content."""
+        fewer = f"_{self.dsps}dsp" if self._in_blocks and self.dsps < 4 else ""
+        return super().module_name + fewer
 
     @property
     def _in_blocks(self) -> bool:
@@ -89,15 +109,28 @@ class Multiplier(Operator):
                 p[f"{x}_exponent"] = exponent | ~normal
                 p[f"{x}_zero"] = ~normal & ~fraction.any()
         p.sign = p.a[-1] ^ p.b[-1]
+        if self._in_blocks and self.dsps < 4:
+            # For the products that LUTs make, two bits of the short factor at a time.
+            p.a_triple = p.a_significand + (p.a_significand << 1)
+        if self._in_blocks and self.dsps < 2:
+            low = p.b_significand[:_BLOCK]
+            p.b_triple = low + (low << 1)
 
     def _multiply(self, p: Pipeline) -> None:
         f = self.format
         a, b = p.a_significand, p.b_significand
         if self._in_blocks:
             p.low = a[:_BLOCK] * b[:_BLOCK]
-            p.cross_a = a[_BLOCK:] * b[:_BLOCK]
-            p.cross_b = a[:_BLOCK] * b[_BLOCK:]
-            p.high = a[_BLOCK:] * b[_BLOCK:]
+            if self.dsps > 1:
+                p.cross_a = a[_BLOCK:] * b[:_BLOCK]
+            else:
+                _rows(p, "a_row", b[:_BLOCK], p.b_triple, a[_BLOCK:])
+            if self.dsps == 4:
+                p.cross_b = a[:_BLOCK] * b[_BLOCK:]
+                p.high = a[_BLOCK:] * b[_BLOCK:]
+            else:
+                # All that the high part of b takes part in.
+                _rows(p, "b_row", a, p.a_triple, b[_BLOCK:])
         else:
             p.whole = a * b
         p.zero = p.a_zero | p.b_zero
@@ -120,14 +153,18 @@ class Multiplier(Operator):
             p.b_tail, _ = leading_zeros(p.m, "b_tail", p.b_significand[::-1])
 
     def _cross(self, p: Pipeline) -> None:
-        if self._in_blocks:
-            p.cross = p.cross_a + p.cross_b
+        if not self._in_blocks:
+            return
+        high_bits = self.format.significand_bits - _BLOCK
+        cross_a = p.cross_a if self.dsps > 1 else _sum_of_rows(p, "a_row", high_bits)
+        cross_b = p.cross_b if self.dsps == 4 else _sum_of_rows(p, "b_row", high_bits)
+        p.cross = cross_a + cross_b
 
     def _add(self, p: Pipeline) -> None:
         bits = self.format.significand_bits
         if self._in_blocks:
             # The low bits of the lowest product are final, so the carry chain starts above them.
-            upper = Cat(p.low[_BLOCK:], p.high) + p.cross
+            upper = (Cat(p.low[_BLOCK:], p.high) if self.dsps == 4 else p.low[_BLOCK:]) + p.cross
             p.product = Cat(p.low[:_BLOCK], upper)[: 2 * bits]
         else:
             p.product = p.whole
@@ -202,3 +239,18 @@ class Multiplier(Operator):
         exponent = Mux(p.none, 0, rounded[f.fraction_bits + 1 :])
         exponent = Mux(p.infinity, f.max_exponent, exponent)
         p.o = Cat(fraction[: f.fraction_bits], exponent[: f.exponent_bits], p.sign & ~p.nan)
+
+
+def _rows(p: Pipeline, name: str, long: Value, triple: Value, short: Value) -> None:
+    """The product of a long and a short factor as rows, one for two bits of the short one each.
+
+    Half as many rows as one for each bit would make, for as many LUTs; and so half the additions.
+    """
+    for place in range(0, len(short), 2):
+        low, high = short[place], short[place + 1] if place + 1 < len(short) else Const(0, 1)
+        p[f"{name}_{place}"] = Mux(high, Mux(low, triple, long << 1), Mux(low, long, 0))
+
+
+def _sum_of_rows(p: Pipeline, name: str, bits: int) -> Value:
+    """The product whose rows `_rows` made of a short factor of so many bits."""
+    return sum((p[f"{name}_{place}"] << place for place in range(2, bits, 2)), p[f"{name}_0"])

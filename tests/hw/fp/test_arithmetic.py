@@ -29,6 +29,15 @@ def default_stages(format):
     return [kind(format, subnormals=mode) for kind in OPERATION for mode in MODES]
 
 
+def fewer_dsps(format, *stages):
+    return [
+        Multiplier(format, subnormals=mode, stages=n, dsps=dsps)
+        for mode in MODES
+        for n in stages
+        for dsps in (1, 2)
+    ]
+
+
 def by_numpy(format, *arguments):
     return expected_float32(*arguments)
 
@@ -59,6 +68,15 @@ def test_other_formats_at_random(tmp_path):
     formats = [BINARY16, BFLOAT16, *(FloatFormat(*w) for w in [(2, 2), (2, 9), (7, 17), (6, 18)])]
     components = [component for format in formats for component in default_stages(format)]
     operands = {format: random_pairs(format, 1 << 18, seed=2) for format in formats}
+    check(components, operands, tmp_path, expected)
+
+
+def test_fewer_dsps_at_random(tmp_path):
+    # High parts of the significands of 6, 4 bits and 1 bit.
+    four, one = FloatFormat(4, 21), FloatFormat(6, 18)
+    formats = [BINARY32, four, one]
+    components = [*fewer_dsps(BINARY32, 3, 6), *fewer_dsps(four, 2), *fewer_dsps(one, 3)]
+    operands = {format: random_pairs(format, 1 << 18, seed=9) for format in formats}
     check(components, operands, tmp_path, expected)
 
 

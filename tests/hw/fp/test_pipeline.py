@@ -117,3 +117,15 @@ def test_bad_parameters(operator):
         operator(subnormals=None)
     with pytest.raises(TypeError, match=r"^format must be a FloatFormat, not 32$"):
         operator(32)
+
+
+def test_dsps_of_a_multiplier():
+    assert Multiplier(dsps=4).module_name == Multiplier().module_name
+    assert Multiplier(dsps=2).module_name == "multiplier_e8f23_flush_3_2dsp"
+    assert Multiplier(dsps=1).module_name == "multiplier_e8f23_flush_3_1dsp"
+    # A small product takes one, whatever is allowed.
+    assert Multiplier(BFLOAT16, dsps=2).module_name == Multiplier(BFLOAT16).module_name
+    with pytest.raises(ValueError, match=r"^dsps must be 1, 2 or 4, not 3$"):
+        Multiplier(dsps=3)
+    with pytest.raises(TypeError, match=r"^dsps must be an integer, not '2'$"):
+        Multiplier(dsps="2")
