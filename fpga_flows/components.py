@@ -34,6 +34,7 @@ class Component:
         format: Format of operands and result.
         subnormals: "flush" or "ieee".
         stages: Number of register ranks.
+        dsps: Multiplier blocks of the FPGA that a multiplier uses; the fewer, the more LUTs.
 
     Raises:
         InputError: A value is none of those that there are; the message names them.
@@ -43,9 +44,14 @@ class Component:
     format: FloatFormat = BINARY32
     subnormals: str = "flush"
     stages: int
+    dsps: int = 4
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if self.name != "multiplier" and self.dsps != 4:
+            raise InputError(
+                f"dsps must be left alone for {self.name}: it has none, not {self.dsps}"
+            )
         try:
             self._make()
         except ValueError as error:
@@ -62,7 +68,9 @@ class Component:
         return to_verilog(self._make())
 
     def _make(self) -> Operator:
-        return COMPONENTS[self.name](self.format, subnormals=self.subnormals, stages=self.stages)
+        more = {"dsps": self.dsps} if self.name == "multiplier" else {}
+        kind = COMPONENTS[self.name]
+        return kind(self.format, subnormals=self.subnormals, stages=self.stages, **more)
 
 
 def check_name(name: str) -> None:

@@ -366,6 +366,15 @@ def synth(
             show_default=False,
         ),
     ] = None,
+    dsps: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="4|2|1",
+            help="Multiplier blocks of a multiplier: 4 by default, the rest in LUTs.",
+            show_default=False,
+        ),
+    ] = None,
     liberty: Annotated[
         Path | None,
         typer.Option(
@@ -401,9 +410,9 @@ def synth(
     if component is None:
         if topology is None:
             raise InputError("synth needs a topology, such as 3-3-3-1, or --component")
-        if stages is not None or liberty is not None:
-            option = "--liberty" if stages is None else "--stages"
-            raise InputError(f"{option} is for --component")
+        for option, value in (("stages", stages), ("dsps", dsps), ("liberty", liberty)):
+            if value is not None:
+                raise InputError(f"--{option} is for --component")
         check_target(target)
     else:
         _check_component_alone(topology, chosen)
@@ -419,6 +428,7 @@ def synth(
                 name=component,
                 subnormals=chosen["subnormals"],
                 stages=best_stages(component, target) if stages is None else stages,
+                dsps=4 if dsps is None else dsps,
             )
             work = output or Path("build") / f"{part.top}-{target}"
             check_folder(work)
