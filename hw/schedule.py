@@ -226,8 +226,6 @@ def _pass(design: Design, layer: Layer, unit: str, lat: Latencies) -> Operation:
         length = layer.fold_length - skip
     sums = accumulation(length, lat.adder) if operation == ACCUMULATE else None
     period = _fold_period(layer, length, sums, lat)
-    if operation == UPDATE:
-        period = length
     if operation == REDUCE and layer.folds > 1:
         period = max(length, 1 + lat.carry_path * lat.adder)
     slots = np.arange(layer.folds)[:, None] * period + np.arange(length)
@@ -280,7 +278,6 @@ def _fold_period(layer: Layer, length: int, sums: Accumulation | None, lat: Late
     while True:
         slots = np.arange(3)[:, None] * period + np.arange(length)
         used = _adder_clocks(slots, sums, lat)
-        # Rotating sums must have left the adder's rotation before the next fold's enter it.
         if len(np.unique(used)) == len(used):
             return period
         period += 1

@@ -124,9 +124,7 @@ def _result(checker: Checker, golden: Golden, seconds: float, every_weight: bool
     expected = checker.expected
     clocks = checker.run_clocks()
     predicted = [expected.cycles.run_clocks(count) for count in expected.runs]
-    phases = len(expected.cycles.phases())
-    starts = checker._words("phases.log", 2)[::phases, 0][: expected.runs[0]]
-    intervals = np.diff(starts.astype(np.int64))
+    intervals = np.diff(checker.starts()[: expected.runs[0]])
     measured = float(intervals.mean()) if len(intervals) else float(predicted[0])
     return Simulation(
         samples=sum(expected.runs),
