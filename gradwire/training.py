@@ -14,7 +14,7 @@ from hw.schedule import Schedule
 from sim import datasets
 from sim.bench.run import Run, Simulation
 from sim.bench.run import simulate as simulate_runs
-from sim.golden import Golden, Weights, initial_weights
+from sim.golden import Golden, LearningRate, Weights, initial_weights
 
 SAMPLES = 6000
 TESTS = 1000
@@ -88,7 +88,8 @@ class Trained:
 def train(design: Design, task: Task, progress: Progress = lambda *_: None) -> Trained:
     """Train on the golden model alone. Raises InputError if the data do not fit the network."""
     data = task.load(design)
-    golden = Golden(design, initial_weights(design.layers, task.seed), task.rate)
+    weights = initial_weights(design.layers, task.seed)
+    golden = Golden(design, weights, LearningRate(rate=task.rate))
     total = task.samples + task.tests
     outputs = []
     for index, (x, y) in enumerate(zip(data.train_inputs, data.train_labels, strict=True), 1):

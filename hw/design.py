@@ -150,6 +150,7 @@ class Design:
         layer with the first layer's activation function (the first layer must then be row-mapped).
         The deltas leave by a port.
     buffer_vectors : training vectors that the buffer holds, a power of two.
+    batch : largest batch size of a run.
 
     Raises InputError, naming the constraint and the value.
     """
@@ -165,6 +166,7 @@ class Design:
     table_degree: int = 0
     input_deltas: bool = False
     buffer_vectors: int = 256
+    batch: int = 1
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
@@ -174,6 +176,7 @@ class Design:
         _check_range("table entries", self.table_entries, 16, 65536)
         _check_range("table degree", self.table_degree, 0, 2)
         _check_range("buffer vectors", self.buffer_vectors, 2, 65536)
+        _check_range("batch", self.batch, 1, 65536)
         for name in ("table_entries", "buffer_vectors"):
             if (value := getattr(self, name)).bit_count() != 1:
                 raise InputError(f"{name.replace('_', ' ')} must be a power of two, not {value}")
@@ -224,6 +227,7 @@ class Design:
             f"a{self.adder_stages}" if self.adder_stages != 3 else "",
             "deltas" if self.input_deltas else "",
             f"b{self.buffer_vectors}" if self.buffer_vectors != 256 else "",
+            f"batch{self.batch}" if self.batch != 1 else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
         return "_".join(["gradwire", *parts]).replace("-", "_")

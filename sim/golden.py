@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from hw.design import Design, Layer, accumulation, reduction_blocks
+from hw.errors import InputError
 from sim.activations import activate
 
 Array = np.ndarray
@@ -54,12 +55,51 @@ class Sample:
     deltas: tuple[Array, ...]
 
 
-def initial_weights(layers: tuple[int, ...], seed: int) -> Weights:
-    """Random weights, normal with deviation 2 / sqrt(inputs); biases of zero."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LearningRate:
+    """A learning rate that is halved after every so many samples.
+
+    Parameters
+    ----------
+    rate : to begin with.
+    halve_every : samples after which the rate is halved, at the start of a batch; 0 for never.
+    floor : the rate does not fall below it.
+    age : samples for which the rate has been in use already, when training goes on.
+
+    Raises InputError, naming the constraint and the value.
+    """
+
+    rate: float
+    halve_every: int = 0
+    floor: float = 0.0
+    age: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= float(np.finfo(np.float32).max):
+            raise InputError(f"rate must be 0 or more and finite in FP32, not {self.rate}")
+        if not 0 <= self.floor <= self.rate:
+            raise InputError(f"floor must be 0 to the rate, {self.rate}, not {self.floor}")
+        for name in ("halve_every", "age"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise InputError(
+                    f"{name.replace('_', ' ')} must be a whole number of samples, not {value!r}"
+                )
+
+    def words(self, batch: int) -> tuple[np.float32, np.float32]:
+        """Rate and floor as the machine gets them: divided by the batch size."""
+        return np.float32(self.rate / batch), np.float32(self.floor / batch)
+
+
+def initial_weights(layers: tuple[int, ...], seed: int, gain: float = 2.0) -> Weights:
+    """Random weights, normal with deviation gain / sqrt(inputs); biases of zero.
+
+    A gain of 2 suits sigmoid layers, 1.4 ReLU.
+    """
     rng = np.random.default_rng(seed)
     weights, biases = [], []
     for inputs, outputs in itertools.pairwise(layers):
-        deviation = 2 / np.sqrt(inputs)
+        deviation = gain / np.sqrt(inputs)
         weights.append((rng.standard_normal((outputs, inputs)) * deviation).astype(np.float32))
         biases.append(np.zeros(outputs, np.float32))
     return Weights(tuple(weights), tuple(biases))
@@ -68,31 +108,61 @@ def initial_weights(layers: tuple[int, ...], seed: int) -> Weights:
 class Golden:
     """Trains as the machine does: one sample after the other, bit for bit.
 
+    A batch of m samples changes the weights at its end, by the sum of its samples' changes; each
+    is computed from the weights that the batch before left.
+
     Parameters
     ----------
     design : of the machine.
     weights : to start from; they are copied.
-    rate : learning rate.
+    learning : learning rate, of a whole batch.
+    batch : samples of each batch, 1 to the design's largest.
+
+    Members
+    -------
+    weights : those that forward passes use.
+    made : what the last update wrote: within a batch the weights in the making, else `weights`.
+
+    Raises InputError for a batch that the design cannot take.
     """
 
-    def __init__(self, design: Design, weights: Weights, rate: float) -> None:
+    def __init__(
+        self, design: Design, weights: Weights, learning: LearningRate, batch: int = 1
+    ) -> None:
+        if not 1 <= batch <= design.batch:
+            raise InputError(f"batch must be 1 to {design.batch}, not {batch}")
         self.design = design
+        self.batch = batch
         self.flush = design.subnormals == "flush"
-        self.rate = self._flushed(np.float32(rate))
         self.weights = Weights(
             tuple(self._flushed(w) for w in weights.weights),
             tuple(self._flushed(b) for b in weights.biases),
         ).copy()
+        self.made = self.weights
+        self._making = self.weights.copy() if batch > 1 else self.weights
+        self._learning = learning
+        self._step, self._floor = map(self._flushed, learning.words(batch))
+        self._used = learning.age
+        self._taken = 0  # samples of the present batch
 
-    def train(self, inputs: Array, labels: Array) -> Sample:
-        """One iteration: forward, backpropagation, gradient descent.
+    def train(self, inputs: Array, labels: Array, last: bool = False) -> Sample:
+        """One sample: forward, backpropagation, gradient descent.
 
-        `inputs` and `labels` are float32 arrays of shape (inputs,) and (outputs,).
+        `inputs` and `labels` are float32 arrays of shape (inputs,) and (outputs,). With `last`
+        the batch ends with this sample, although it may be short.
         """
+        if not self._taken:
+            self._set_step()
         with np.errstate(all="ignore"):
             sums, activations = self._forward(inputs)
             deltas = self._backpropagate(activations, self._flushed(labels))
-            self._descend(activations, deltas)
+            before = self.made if self._taken else self.weights
+            self._taken += 1
+            self._used += 1
+            if last or self._taken == self.batch:
+                self._taken = 0
+            self.made = self._making if self._taken else self.weights
+            self._descend(activations, deltas, before, self.made)
         top = len(self.design.layers)
         return Sample(
             sums=tuple(sums),
@@ -100,10 +170,26 @@ class Golden:
             deltas=tuple(deltas[n] for n in range(top) if n in deltas),
         )
 
+    def forward(self, inputs: Array, labels: Array) -> Sample:
+        """One sample of a run that only infers: of the deltas there are just the outputs'."""
+        with np.errstate(all="ignore"):
+            sums, activations = self._forward(inputs)
+            delta = self._add(activations[-1], -self._flushed(labels))
+        return Sample(sums=tuple(sums), activations=tuple(activations[1:]), deltas=(delta,))
+
     def infer(self, inputs: Array) -> Array:
         """Outputs for one sample; shape (outputs,)."""
         with np.errstate(all="ignore"):
             return self._forward(inputs)[1][-1]
+
+    def _set_step(self) -> None:
+        """Learning rate of the batch that begins, halved when it is time."""
+        period = self._learning.halve_every
+        if period and self._used >= period:
+            self._used -= period
+            # A step that would become subnormal is over, whatever the design does with those.
+            half = self._step / 2 if self._step >= 2 * _TINY else _ZERO
+            self._step = max(half, self._floor)
 
     def _forward(self, inputs: Array) -> tuple[list[Array], list[Array]]:
         """Weighted sums, and activations with the inputs before them."""
@@ -149,18 +235,21 @@ class Golden:
             return np.where(activation == 0, _ZERO, _ONE)
         return np.ones_like(activation)
 
-    def _descend(self, activations: list[Array], deltas: dict[int, Array]) -> None:
-        for layer, weight, bias in self._layers():
+    def _descend(
+        self, activations: list[Array], deltas: dict[int, Array], before: Weights, after: Weights
+    ) -> None:
+        """One sample's change of the weights: `after` becomes `before` plus the change."""
+        for index, layer in enumerate(self.design.weight_layers):
             delta, below = deltas[layer.number], activations[layer.number - 1]
             if layer.mapping == "row":
-                change = self._multiply(delta[:, None], self._multiply(-self.rate, below))
-                bias_change = self._multiply(delta, self._multiply(-self.rate, _ONE))
+                change = self._multiply(delta[:, None], self._multiply(-self._step, below))
+                bias_change = self._multiply(delta, self._multiply(-self._step, _ONE))
             else:
-                scaled = self._multiply(-self.rate, delta)
+                scaled = self._multiply(-self._step, delta)
                 change = self._multiply(below, scaled[:, None])
                 bias_change = scaled
-            weight[:] = self._add(weight, change)
-            bias[:] = self._add(bias, bias_change)
+            after.weights[index][:] = self._add(before.weights[index], change)
+            after.biases[index][:] = self._add(before.biases[index], bias_change)
 
     def _layers(self) -> zip:
         weights = self.weights

@@ -17,7 +17,7 @@ from hw.schedule import Schedule
 from hw.verilog import to_verilog
 from sim import simulator
 from sim.bench.log import Checker, Expected, Mismatch, addresses, expect, flatten
-from sim.golden import Golden, Weights
+from sim.golden import Golden, LearningRate, Weights
 
 BENCH = Path(__file__).parent
 Progress = Callable[[str, int, int], None]
@@ -257,9 +257,9 @@ def _expect(
     expected = Expected(schedule, [len(run.inputs) for run in runs])
     total = sum(expected.runs)
     done = 0
-    golden = Golden(schedule.design, weights, 0)
+    golden = Golden(schedule.design, weights, LearningRate(rate=0))
     for run in runs:
-        golden = Golden(schedule.design, golden.weights, run.rate)
+        golden = Golden(schedule.design, golden.weights, LearningRate(rate=run.rate))
         for _ in expect(golden, expected, run.inputs, run.labels, every_weight=every_weight):
             done += 1
             if done % 100 == 0 or done == total:

@@ -9,7 +9,7 @@ from hw.core import Core
 from hw.design import Design
 from hw.schedule import make_schedule
 from sim.bench.log import addresses, flatten
-from sim.golden import Golden, initial_weights
+from sim.golden import Golden, LearningRate, initial_weights
 
 DESIGNS = [
     Design(layers=(3, 4, 2), processing_elements=2, mapping=("row", "column"), buffer_vectors=2),
@@ -79,7 +79,7 @@ class Bench:
         simulator.run()
 
     def expected(self, rate=0.3):
-        golden = Golden(self.design, self.weights, rate)
+        golden = Golden(self.design, self.weights, LearningRate(rate=rate))
         for x, y in zip(self.inputs, self.labels, strict=True):
             golden.train(x, y)
         return [word(value) for value in flatten(golden.weights)]
@@ -155,7 +155,7 @@ def test_a_rate_of_zero_infers_and_weights_are_not_written_while_busy(design):
 
     bench.run(drive, watch)
     assert found == [word(value) for value in flatten(bench.weights)]
-    golden = Golden(design, bench.weights, 0)
+    golden = Golden(design, bench.weights, LearningRate(rate=0))
     due = np.concatenate([golden.infer(x) for x in bench.inputs])
     assert outputs == [word(value) for value in due]
 

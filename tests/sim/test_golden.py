@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.design import Design
-from sim.golden import Golden, Weights, initial_weights
+from sim.golden import Golden, LearningRate, Weights, initial_weights
 
 
 def reference(weights, biases, inputs, labels, rate, names):
@@ -54,7 +54,7 @@ def test_gradients_are_those_of_the_loss(mapping, pes, activation):
     )
     rng = np.random.default_rng(pes)
     start = initial_weights(design.layers, 3)
-    golden = Golden(design, start, 0.25)
+    golden = Golden(design, start, LearningRate(rate=0.25))
     weights = [w.astype(np.float64) for w in start.weights]
     biases = [b.astype(np.float64) for b in start.biases]
     for _ in range(5):
@@ -82,7 +82,7 @@ def test_gradients_are_those_of_autograd():
         layers=(6, 5, 2), processing_elements=4, mapping=("row", "column"), table_degree=2
     )
     start = initial_weights(design.layers, 1)
-    golden = Golden(design, start, 1.0)
+    golden = Golden(design, start, LearningRate(rate=1.0))
     x, y = np.linspace(0, 1, 6).astype(np.float32), np.float32([1, 0])
     golden.train(x, y)
     tensors = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in start.weights]
@@ -101,13 +101,14 @@ def test_the_weights_given_are_left_alone():
     design = Design(layers=(2, 2), processing_elements=2, mapping=("row",))
     start = initial_weights(design.layers, 1)
     kept = start.copy()
-    Golden(design, start, 0.5).train(np.ones(2, np.float32), np.zeros(2, np.float32))
+    golden = Golden(design, start, LearningRate(rate=0.5))
+    golden.train(np.ones(2, np.float32), np.zeros(2, np.float32))
     np.testing.assert_array_equal(start.weights[0], kept.weights[0])
 
 
 def test_a_rate_of_zero_only_infers():
     design = Design(layers=(3, 2), processing_elements=2, mapping=("column",))
-    golden = Golden(design, initial_weights(design.layers, 1), 0)
+    golden = Golden(design, initial_weights(design.layers, 1), LearningRate(rate=0))
     x = np.float32([0.5, 0.25, 1])
     outputs = golden.infer(x)
     sample = golden.train(x, np.ones(2, np.float32))
@@ -122,4 +123,5 @@ def test_subnormals_are_flushed_only_on_request():
         design = Design(
             layers=(1, 1), processing_elements=1, mapping=("row",), subnormals=subnormals
         )
-        assert bool(Golden(design, weights, 0).weights.weights[0].any()) == kept
+        golden = Golden(design, weights, LearningRate(rate=0))
+        assert bool(golden.weights.weights[0].any()) == kept

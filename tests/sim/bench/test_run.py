@@ -7,7 +7,7 @@ from hw.design import ACTIVATIONS, Design
 from hw.schedule import design_for, make_schedule
 from sim.bench.log import Checker, Expected, expect
 from sim.bench.run import Run, simulate
-from sim.golden import Golden, initial_weights
+from sim.golden import Golden, LearningRate, initial_weights
 
 SAMPLES = 20
 
@@ -119,7 +119,10 @@ def recorded(tmp_path_factory):
     schedule = make_schedule(design)
     weights, run = initial_weights(design.layers, 1), random_run(design, SAMPLES, 1)
     simulate(schedule, weights, [run], keep=folder, optimize=0)
-    golden, expected = Golden(design, weights, run.rate), Expected(schedule, [SAMPLES])
+    golden, expected = (
+        Golden(design, weights, LearningRate(rate=run.rate)),
+        Expected(schedule, [SAMPLES]),
+    )
     list(expect(golden, expected, run.inputs, run.labels, every_weight=True))
 
     def verdict() -> Checker:
