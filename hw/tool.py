@@ -63,6 +63,12 @@ def executable(name: str) -> str:
     return beside or shutil.which(name) or name
 
 
+def compiler() -> str:
+    """The C++ compiler: $CXX, else the first of the usual names that is on PATH."""
+    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "c++", "clang++"]
+    return next((name for name in names if shutil.which(name)), names[0])
+
+
 def run(
     command: Sequence[str | Path],
     *,

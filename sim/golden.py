@@ -1,16 +1,19 @@
-"""The golden model: numpy float32, equal to the RTL in every bit.
+"""The golden model: float32 arithmetic that is equal to the RTL in every bit.
 
 It shares with the hardware the description of the design (sizes, mapping, the order of additions),
-and no arithmetic. numpy's float32 `*` and `+` are the definition, in the machine's order.
+and no arithmetic. IEEE's binary32 `*` and `+` are the definition, in the machine's order: numpy's
+for vectors, and those of sim.kernels for matrices.
 """
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 from hw.design import Design, Layer, accumulation, reduction_blocks
 from hw.errors import InputError
+from sim import kernels
 from sim.activations import activate
 
 Array = np.ndarray
@@ -134,12 +137,9 @@ class Golden:
         self.design = design
         self.batch = batch
         self.flush = design.subnormals == "flush"
-        self.weights = Weights(
-            tuple(self._flushed(w) for w in weights.weights),
-            tuple(self._flushed(b) for b in weights.biases),
-        ).copy()
-        self.made = self.weights
-        self._making = self.weights.copy() if batch > 1 else self.weights
+        self._blocks = reduction_blocks(design.processing_elements)
+        self.weights = self.made = self._placed(weights)
+        self._making = self._placed(weights) if batch > 1 else self.weights
         self._learning = learning
         self._step, self._floor = map(self._flushed, learning.words(batch))
         self._used = learning.age
@@ -193,14 +193,13 @@ class Golden:
 
     def _forward(self, inputs: Array) -> tuple[list[Array], list[Array]]:
         """Weighted sums, and activations with the inputs before them."""
-        sums, activations = [], [self._flushed(inputs)]
-        for layer, weight, bias in self._layers():
+        sums, activations = [], [self._flushed(np.ascontiguousarray(inputs))]
+        for layer, matrix, bias in self._layers(self.weights):
             before = activations[-1]
             if layer.mapping == "row":
-                products = self._multiply(weight, before)
-                total = self._accumulate(np.concatenate([bias[:, None], products], axis=1))
+                total = self._accumulate(matrix, before, bias)
             else:
-                total = self._reduce(layer, weight, before, bias)
+                total = self._reduce(matrix, before, bias)
             name = self.design.activations[layer.number - 1]
             degree = self.design.table_degree
             sums.append(total)
@@ -212,14 +211,14 @@ class Golden:
         number = len(self.design.layers) - 1
         deltas = {number: self._add(activations[-1], -labels)}
         bottom = 1 if self.design.input_deltas else 2
-        for layer, weight, _ in reversed(list(self._layers())):
+        for layer, matrix, _ in reversed(list(self._layers(self.weights))):
             if layer.number < bottom:
                 break
             delta, below = deltas[layer.number], activations[layer.number - 1]
             if layer.mapping == "row":
-                total = self._reduce(layer, weight.T, delta, None)
+                total = self._reduce(matrix, delta, None)
             else:
-                total = self._accumulate(self._multiply(weight.T, delta))
+                total = self._accumulate(matrix, delta, None)
             derivative = self._derivative(max(layer.number - 2, 0), below)
             deltas[layer.number - 1] = self._multiply(total, derivative)
         return deltas
@@ -239,69 +238,48 @@ class Golden:
         self, activations: list[Array], deltas: dict[int, Array], before: Weights, after: Weights
     ) -> None:
         """One sample's change of the weights: `after` becomes `before` plus the change."""
-        for index, layer in enumerate(self.design.weight_layers):
+        layers = zip(self._layers(before), self._layers(after), strict=True)
+        for (layer, matrix, bias), (_, new_matrix, new_bias) in layers:
             delta, below = deltas[layer.number], activations[layer.number - 1]
             if layer.mapping == "row":
-                change = self._multiply(delta[:, None], self._multiply(-self._step, below))
+                broadcast, local = self._multiply(-self._step, below), delta
                 bias_change = self._multiply(delta, self._multiply(-self._step, _ONE))
             else:
-                scaled = self._multiply(-self._step, delta)
-                change = self._multiply(below, scaled[:, None])
-                bias_change = scaled
-            after.weights[index][:] = self._add(before.weights[index], change)
-            after.biases[index][:] = self._add(before.biases[index], bias_change)
+                broadcast, local = self._multiply(-self._step, delta), below
+                bias_change = broadcast
+            kernels.update(matrix, new_matrix, broadcast, local, self.flush)
+            new_bias[:] = self._add(bias, bias_change)
 
-    def _layers(self) -> zip:
-        weights = self.weights
-        return zip(self.design.weight_layers, weights.weights, weights.biases, strict=True)
+    # Weights lie in memory as in the banks, which makes the kernels' loops vector instructions:
+    # a row-mapped layer's matrix is transposed.
+
+    def _placed(self, weights: Weights) -> Weights:
+        """A copy."""
+        orders = ["F" if mapping == "row" else "C" for mapping in self.design.mapping]
+        return Weights(
+            tuple(
+                np.array(self._flushed(w), order=order)
+                for w, order in zip(weights.weights, orders, strict=True)
+            ),
+            tuple(np.array(self._flushed(b)) for b in weights.biases),
+        )
+
+    def _layers(self, weights: Weights) -> Iterator[tuple[Layer, Array, Array]]:
+        """Each layer with its matrix, as sim.kernels takes it, and its biases."""
+        for layer, w, b in zip(
+            self.design.weight_layers, weights.weights, weights.biases, strict=True
+        ):
+            yield layer, w.T if layer.mapping == "row" else w, b
 
     # Sums. Both take the order of additions from the description of the design.
 
-    def _accumulate(self, products: Array) -> Array:
-        """Sums of the rows of `products`, as one adder accumulates them; shape (rows,)."""
-        length = products.shape[1]
+    def _accumulate(self, matrix: Array, vector: Array, bias: Array | None) -> Array:
+        length = len(vector) + (bias is not None)
         order = accumulation(length, self.design.adder_stages)
-        if order.rotating:
-            count = order.sums
-            rotating = products[:, :count].copy()
-            for first in range(count, length, count):
-                part = products[:, first : first + count]
-                width = part.shape[1]
-                rotating[:, :width] = self._add(rotating[:, :width], part)
-            leaving = (length + np.arange(count)) % count
-            sums = list(rotating[:, leaving].T)
-        else:
-            sums = [self._add(products[:, k], products[:, k + 1]) for k in range(0, length - 1, 2)]
-            sums += [products[:, -1]] if length % 2 else []
-        for step in order.combines:
-            sums.append(self._add(sums[step.left], sums[step.right]))
-        return sums[-1]
+        return kernels.accumulate(matrix, vector, bias, order, self.flush)
 
-    def _reduce(self, layer: Layer, weight: Array, local: Array, carry: Array | None) -> Array:
-        """`weight` @ local + carry as the adder tree sums them, fold by fold."""
-        pes = self.design.processing_elements
-        total = carry
-        for first in range(0, len(local), pes):
-            part = slice(first, first + pes)
-            products = self._multiply(weight[:, part], local[part])
-            total = self._tree(products, total)
-        return total
-
-    def _tree(self, products: Array, carry: Array | None) -> Array:
-        """One pass of products, shape (results, PEs that count), and what is carried in."""
-        sums, first = [], 0
-        for size in reduction_blocks(self.design.processing_elements):
-            block = products[:, first : first + size]
-            first += size
-            while block.shape[1] > 1:
-                pairs = block.shape[1] // 2 * 2
-                added = self._add(block[:, 0:pairs:2], block[:, 1:pairs:2])
-                block = np.concatenate([added, block[:, pairs:]], axis=1)
-            if block.shape[1]:
-                sums.append(block[:, 0])
-        for block in reversed(sums):
-            carry = block if carry is None else self._add(block, carry)
-        return carry
+    def _reduce(self, matrix: Array, local: Array, bias: Array | None) -> Array:
+        return kernels.reduce(matrix, local, bias, self._blocks, self.flush)
 
     # Arithmetic.
 

