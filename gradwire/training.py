@@ -119,7 +119,7 @@ def archive(weights: Weights) -> bytes:
     """The weights as an .npz: weights1, biases1 for the layer next to the inputs, and so on."""
     arrays = {}
     for number, (w, b) in enumerate(zip(weights.weights, weights.biases, strict=True), 1):
-        arrays |= {f"weights{number}": w, f"biases{number}": b}
+        arrays |= {f"weights{number}": np.ascontiguousarray(w), f"biases{number}": b}
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

@@ -85,9 +85,8 @@ class LearningRate:
         for name in ("halve_every", "age"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise InputError(
-                    f"{name.replace('_', ' ')} must be a whole number of samples, not {value!r}"
-                )
+                what = name.replace("_", " ")
+                raise InputError(f"{what} must be 0 or more samples, not {value!r}")
 
     def words(self, batch: int) -> tuple[np.float32, np.float32]:
         """Rate and floor as the machine gets them: divided by the batch size."""
