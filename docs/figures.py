@@ -18,7 +18,8 @@ from hw.design import ACTIVATIONS, reduction_blocks
 from hw.fp.adder import Adder
 from hw.fp.format import BFLOAT16, BINARY16, BINARY32, E4M3, E5M2
 from hw.fp.multiplier import Multiplier
-from hw.schedule import LOAD_LATENCY, Schedule, design_for, make_schedule
+from hw.program import LOAD_LATENCY
+from hw.schedule import Schedule, design_for, make_schedule
 from sim.activations import interpolate, look_up
 
 HERE = Path(__file__).parent
@@ -157,7 +158,7 @@ def components() -> str:
              f"{made.load_clocks} to load a sample ({LOAD_LATENCY} and 1 a word)", "1 word a clock",
              f"memory of {design.buffer_vectors} vectors, loader"),
             ("sequencer", "`hw/sequencer.py`", "0: addresses are preloaded", "1 slot a clock",
-             f"ROM of {len(made.operations)} instructions, counters"),
+             f"ROM of {len(made.operations + made.inference.operations)} instructions, counters"),
         ],
     )  # fmt: skip
 

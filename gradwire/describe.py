@@ -12,7 +12,8 @@ from typing import Any
 
 from hw.core import Core, WeightAddress
 from hw.design import Design, Layer
-from hw.schedule import LOAD_LATENCY, RUN_OVERHEAD, Schedule
+from hw.program import LOAD_LATENCY
+from hw.schedule import RUN_OVERHEAD, Schedule
 from hw.verilog import port_list
 from sim.cycles import CycleModel
 
@@ -26,6 +27,8 @@ def clocks(schedule: Schedule) -> dict[str, Any]:
         "topology": design.topology,
         "pes": design.processing_elements,
         "clocks_per_iteration": schedule.clocks_per_iteration,
+        "clocks_per_sample": round(schedule.clocks_per_sample, 6),
+        "inference_clocks": schedule.inference_clocks,
         "useful_multiply_adds": design.useful_multiply_adds,
         "limit_clocks": design.limit_clocks,
         "multiply_add_busy": round(schedule.multiply_add_busy, 6),
@@ -130,10 +133,12 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
     found = clocks(schedule)
     return {
         "clocks_per_iteration": found["clocks_per_iteration"],
+        "clocks_per_sample": found["clocks_per_sample"],
+        "inference_clocks": found["inference_clocks"],
         "useful_multiply_adds": found["useful_multiply_adds"],
         "limit_clocks": found["limit_clocks"],
         "multiply_add_busy": found["multiply_add_busy"],
         "load_clocks": schedule.load_clocks,
-        "finish": schedule.finish,
+        "finish": schedule.training.finish,
         "phases": [dataclasses.asdict(phase) for phase in CycleModel(schedule).phases()],
     }

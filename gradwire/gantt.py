@@ -5,16 +5,8 @@ from pathlib import Path
 
 from gradwire.files import write_files
 from hw.design import parse_topology
-from hw.schedule import (
-    BACKPROPAGATION,
-    FORWARD,
-    GRADIENT_DESCENT,
-    UPDATE,
-    Operation,
-    Schedule,
-    design_for,
-    make_schedule,
-)
+from hw.operation import BACKPROPAGATION, FORWARD, GRADIENT_DESCENT, UPDATE, Operation
+from hw.schedule import Schedule, design_for, make_schedule
 
 _WIDTH, _LEFT, _TOP, _ROW = 860, 150, 62, 26  # pixels
 _COLOURS = {FORWARD: "#2563eb", BACKPROPAGATION: "#dc2626", GRADIENT_DESCENT: "#16a34a"}
@@ -22,7 +14,7 @@ _COLOURS = {FORWARD: "#2563eb", BACKPROPAGATION: "#dc2626", GRADIENT_DESCENT: "#
 
 def draw(schedule: Schedule) -> str:
     """SVG of one iteration: when each operation is issued, and when its last result is there."""
-    ops = schedule.operations
+    ops = sorted(schedule.operations, key=lambda op: op.start)
     total = max(schedule.clocks_per_iteration, *(_end(schedule, op) for op in ops))
     scale = (_WIDTH - _LEFT - 20) / total
     height = _TOP + _ROW * len(ops) + 60

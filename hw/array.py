@@ -3,13 +3,15 @@
 import itertools
 
 from amaranth.hdl import Array as Choice
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.control import active_counts, array_control, reductions, sums
+from hw.control import active_counts, array_control, reductions, result_tag, result_vectors, sums
+from hw.copies import address_shape
 from hw.delay import delay
 from hw.design import reduction_blocks
+from hw.operation import FORWARD
 from hw.pe import (
     NEGATIVE_ZERO,
     TREE,
@@ -19,7 +21,7 @@ from hw.pe import (
     input_words,
     sums_single_products,
 )
-from hw.schedule import BACKPROPAGATION, FORWARD, Schedule
+from hw.schedule import Schedule
 from hw.shape import below
 from hw.verilog import place
 from hw.walker import VectorWalker
@@ -28,19 +30,20 @@ from hw.walker import VectorWalker
 class NeuronArray(wiring.Component):
     """Executes ACCUMULATE, REDUCE and UPDATE; one slot, P multiply-adds, a clock.
 
-    Results leave one a clock, in the order of the schedule: those of REDUCE from the root of the
-    adder tree, those of ACCUMULATE through the drain chain, PE 0 first.
+    Results leave one a clock, in the order in which the operations were issued: those of REDUCE
+    from the root of the adder tree, those of ACCUMULATE through the drain chain, PE 0 first.
 
     Members
     -------
     control : of the slot, `array_control`.
+    begins, begins_tag : an operation with results is issued, and whose results they will be.
     broadcast : operand of the slot before (q + 1).
     carry_address, bias : bias bank's word, and the address that asks for it a clock before.
     register_write, register_lane, register_address, vector : a word for PE `register_lane`.
     input_write, input_lane, input_address, network_input : likewise, for the inputs' register file.
     result, result_valid : a result.
-    result_backward : it belongs to backpropagation.
-    result_layer : if not, number of its layer of weights, less 1.
+    result_tag : whose it is.
+    next_index, next_tag : number in its vector, and tag, of the result of the next clock, if any.
     host, host_write, host_bank, host_address, host_data : the weight port, used while idle.
     host_read : weight, 2 clocks after its address.
     """
@@ -53,13 +56,16 @@ class NeuronArray(wiring.Component):
         self.pes = design.processing_elements
         ports = {
             "control": In(array_control(schedule)),
+            "begins": In(1),
+            "begins_tag": In(result_tag(schedule)),
             "broadcast": In(32),
             "carry_address": Out(below(design.bias_words)),
             "bias": In(32),
             "result": Out(32),
             "result_valid": Out(1),
-            "result_backward": Out(1),
-            "result_layer": Out(below(len(design.layers) - 1)),
+            "result_tag": Out(result_tag(schedule)),
+            "next_index": Out(below(max(self._lengths()))),
+            "next_tag": Out(result_tag(schedule)),
             "host": In(1),
             "host_write": In(1),
             "host_bank": In(range(self.pes + 1)),
@@ -71,14 +77,14 @@ class NeuronArray(wiring.Component):
             ports |= {
                 "register_write": In(1),
                 "register_lane": In(below(self.pes)),
-                "register_address": In(below(words)),
+                "register_address": In(address_shape(words, schedule.copies)),
                 "vector": In(32),
             }
         if words := input_words(design):
             ports |= {
                 "input_write": In(1),
                 "input_lane": In(below(self.pes)),
-                "input_address": In(below(words)),
+                "input_address": In(address_shape(words, schedule.input_copies)),
                 "network_input": In(32),
             }
         super().__init__(ports)
@@ -102,17 +108,23 @@ class NeuronArray(wiring.Component):
     def _read_side(self, m: Module, pes: list[ProcessingElement]) -> None:
         """Operands of the multipliers."""
         control = self.control
+        read = self._banked("read_made")
         update = delay(m, control.update & control.valid, 1, "update")
         reduce = delay(m, control.reduce, 1, "reduce")
         for pe in pes:
             m.d.comb += [
-                pe.bank_address.eq(Mux(self.host, self.host_address, control.bank_address)),
+                pe.bank_address.eq(Mux(self.host, self.host_address, read)),
                 pe.local_address.eq(control.local_address),
                 pe.local_input.eq(control.local_input),
                 pe.broadcast.eq(self.broadcast),
                 pe.update.eq(update),
                 pe.reduce.eq(reduce),
             ]
+
+    def _banked(self, made: str) -> Value:
+        """The word of the weight banks, among the weights in the making if `made` says so."""
+        word = self.control.bank_address
+        return Cat(word, self.control[made]) if self.schedule.design.batch > 1 else word
 
     def _adders(self, m: Module, pes: list[ProcessingElement]) -> None:
         """What every PE's adder does."""
@@ -150,7 +162,7 @@ class NeuronArray(wiring.Component):
         """Weights, and what the PEs keep of the vectors."""
         lat, control = self.schedule.latencies, self.control
         write = delay(m, control.update & control.valid, lat.sum, "write", reset=True)
-        address = delay(m, control.bank_address, lat.sum, "write_address")
+        address = delay(m, self._banked("write_made"), lat.sum, "write_address")
         for index, pe in enumerate(pes):
             m.d.comb += [
                 pe.host.eq(self.host),
@@ -257,7 +269,8 @@ class NeuronArray(wiring.Component):
         reduced = delay(
             m, control.valid & control.reduce & control.final, lat.root, "reduced", reset=True
         )
-        m.submodules.walker = walker = self._walker()
+        m.submodules.tags = tags = TagQueue(self.schedule)
+        m.submodules.walker = walker = VectorWalker(self._lengths())
         # The drain ends with the layer's last neuron, or with the last PE.
         draining = Signal()
         lane = Signal(range(self.pes + 1))
@@ -265,6 +278,13 @@ class NeuronArray(wiring.Component):
             self.result_valid.eq(reduced | self.ready | draining),
             self.result.eq(Mux(self.ready, pes[0].sum, root)),
             walker.step.eq(self.result_valid),
+            walker.vector.eq(tags.head.vector),
+            tags.push.eq(self.begins),
+            tags.pushed.eq(self.begins_tag),
+            tags.pop.eq(self.result_valid & walker.last),
+            self.result_tag.eq(tags.head),
+            self.next_tag.eq(tags.next_head),
+            self.next_index.eq(walker.next_offset),
         ]
         with m.If(self.single):
             m.d.comb += self.result.eq(pes[0].product)
@@ -274,15 +294,53 @@ class NeuronArray(wiring.Component):
             m.d.sync += lane.eq(Mux(self.ready, 2, lane + 1))
             with m.If(self.ready | draining):
                 m.d.sync += draining.eq(~walker.last & (self.ready | (lane != self.pes)))
-        layers = len(self.schedule.design.layers) - 1
-        m.d.comb += [
-            self.result_layer.eq(walker.vector),
-            self.result_backward.eq(walker.vector > layers - 1),
+
+    def _lengths(self) -> list[int]:
+        """Elements of the vectors that leave the array."""
+        layers = self.schedule.design.weight_layers
+        return [
+            layers[number - 1].outputs if unit == FORWARD else layers[number - 1].inputs
+            for unit, number in result_vectors(self.schedule)
         ]
 
-    def _walker(self) -> VectorWalker:
-        """Goes through the results in the order of the schedule."""
-        ops = self.schedule.operations
-        lengths = [op.layer.outputs for op in ops if op.unit == FORWARD]
-        lengths += [op.layer.inputs for op in ops if op.unit == BACKPROPAGATION]
-        return VectorWalker(lengths, [0] * len(lengths))
+
+class TagQueue(wiring.Component):
+    """Tags of the operations whose results are still to come, the oldest first.
+
+    Members
+    -------
+    push, pushed : a new one, there from the next clock on.
+    pop : the oldest has all its results.
+    head : the oldest.
+    next_head : what `head` will be in the next clock.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.depth = max(p.results_under_way for p in (schedule.training, schedule.inference))
+        tag = result_tag(schedule)
+        super().__init__(
+            {
+                "push": In(1),
+                "pushed": In(tag),
+                "pop": In(1),
+                "head": Out(tag),
+                "next_head": Out(tag),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        entries = [Signal(self.head.shape(), name=f"tag_{k}") for k in range(self.depth + 1)]
+        count, kept = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        m.d.comb += [
+            kept.eq(count - self.pop),
+            self.head.eq(entries[0]),
+            self.next_head.eq(Mux(self.pop, entries[1], entries[0])),
+        ]
+        m.d.sync += count.eq(kept + self.push)
+        with m.If(self.pop):
+            m.d.sync += [entry.eq(older) for entry, older in itertools.pairwise(entries)]
+        for index in range(self.depth):
+            with m.If(self.push & (kept == index)):
+                m.d.sync += entries[index].eq(self.pushed)
+        return m

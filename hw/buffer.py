@@ -1,10 +1,12 @@
 """The training-vector buffer, and the loader that brings samples from it to the array."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.design import Design
+from hw.copies import address, depth
+from hw.schedule import Schedule
+from hw.shape import below
 
 
 class TrainingBuffer(wiring.Component):
@@ -12,14 +14,14 @@ class TrainingBuffer(wiring.Component):
 
     A vector is a record of FP32 words: the inputs, then the labels. The loader copies the next
     record to the memories beside the array while the array works on the one before. It takes a
-    word a clock, hw.schedule.LOAD_LATENCY clocks more from `take` to `loaded`.
+    word a clock, hw.program.LOAD_LATENCY clocks more from `take` to `loaded`.
 
     Members
     -------
     i : stream of words; ready while a record is free.
     take : the array begins with the loaded sample. Only while `loaded`.
     loaded : the next sample is loaded.
-    half : which half of the memories the word is for; they change with every sample.
+    copy : of the memories, which the word is for; the next one with every sample.
     input_write, label_write : the word is an input, a label.
     index : its number.
     word : the word.
@@ -27,15 +29,16 @@ class TrainingBuffer(wiring.Component):
 
     clocked = True
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
+    def __init__(self, schedule: Schedule) -> None:
+        self.design = design = schedule.design
+        self.copies = schedule.input_copies
         self.inputs, self.labels = design.layers[0], design.layers[-1]
         super().__init__(
             {
                 "i": In(stream.Signature(32)),
                 "take": In(1),
                 "loaded": Out(1),
-                "half": Out(1),
+                "copy": Out(below(self.copies)),
                 "input_write": Out(1),
                 "label_write": Out(1),
                 "index": Out(range(max(self.inputs, self.labels, 2))),
@@ -103,38 +106,39 @@ class TrainingBuffer(wiring.Component):
                 m.d.sync += [self.index.eq(0), label.eq(1)]
             with m.If(arrived_last):
                 m.d.sync += [self.index.eq(0), label.eq(0), self.loaded.eq(1)]
-                m.d.sync += self.half.eq(~self.half)
+                m.d.sync += self.copy.eq(self.copy + 1)
         with m.If(self.take):
             m.d.sync += self.loaded.eq(0)
         return reading
 
 
 class InputMemory(wiring.Component):
-    """Two samples' words: one in use, one being loaded. Read latency: 1 clock.
+    """Words of the samples in use and of the one being loaded. Read latency: 1 clock.
 
     Parameters
     ----------
     words : of one sample.
+    copies : samples.
 
     Members
     -------
-    write, write_half, write_index, word : write port.
-    read_half, read_index : address, a clock before `data`.
+    write, write_copy, write_index, word : write port.
+    read_copy, read_index : address, a clock before `data`.
     """
 
     clocked = True
 
-    def __init__(self, words: int) -> None:
+    def __init__(self, words: int, copies: int) -> None:
         self.words = words
-        index = unsigned(max(1, (words - 1).bit_length()))
+        self.copies = copies
         super().__init__(
             {
                 "write": In(1),
-                "write_half": In(1),
-                "write_index": In(index),
+                "write_copy": In(below(copies)),
+                "write_index": In(below(words)),
                 "word": In(32),
-                "read_half": In(1),
-                "read_index": In(index),
+                "read_copy": In(below(copies)),
+                "read_index": In(below(words)),
                 "data": Out(32),
             }
         )
@@ -142,18 +146,19 @@ class InputMemory(wiring.Component):
     @property
     def module_name(self) -> str:
         """Name of the Verilog module."""
-        return f"input_memory_{self.words}"
+        return f"input_memory_{self.words}_{self.copies}"
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = (1 << len(self.read_index)) + self.words
-        m.submodules.halves = halves = memory.Memory(shape=32, depth=depth, init=[])
-        write, read = halves.write_port(), halves.read_port()
+        m.submodules.memory = file = memory.Memory(
+            shape=32, depth=depth(self.words, self.copies), init=[]
+        )
+        write, read = file.write_port(), file.read_port()
         m.d.comb += [
             write.en.eq(self.write),
-            write.addr.eq(Cat(self.write_index, self.write_half)),
+            write.addr.eq(address(self.write_index, self.write_copy, self.words, self.copies)),
             write.data.eq(self.word),
-            read.addr.eq(Cat(self.read_index, self.read_half)),
+            read.addr.eq(address(self.read_index, self.read_copy, self.words, self.copies)),
             self.data.eq(read.data),
         ]
         return m

@@ -1,11 +1,11 @@
 """What the sequencer tells the array in each slot."""
 
-from amaranth.hdl import unsigned
 from amaranth.lib import data
 
 from hw.design import Accumulation
-from hw.pe import adder_inputs, local_address_width
-from hw.schedule import ACCUMULATE, REDUCE, Operation, Schedule
+from hw.operation import ACCUMULATE, BACKPROPAGATION, FORWARD, REDUCE, Operation
+from hw.pe import adder_inputs, local_address_shape
+from hw.schedule import Schedule
 from hw.shape import below
 
 
@@ -27,6 +27,33 @@ def active_counts(schedule: Schedule) -> list[int]:
     return [design.processing_elements, *sorted(last - {design.processing_elements})]
 
 
+def result_vectors(schedule: Schedule) -> list[tuple[str, int]]:
+    """Unit and layer of the vectors that leave the array, as `result_tag` numbers them.
+
+    The forward passes come first, so that theirs are the layers' numbers, less 1.
+    """
+    numbers = range(1, len(schedule.design.layers))
+    found = {(op.unit, op.layer.number) for op in schedule.operations}
+    order = [(unit, n) for unit in (FORWARD, BACKPROPAGATION) for n in numbers]
+    return [vector for vector in order if vector in found]
+
+
+def result_tag(schedule: Schedule) -> data.StructLayout:
+    """Whose result it is.
+
+    Members
+    -------
+    vector : index in `result_vectors`.
+    copy : of the sample.
+    """
+    return data.StructLayout(
+        {
+            "vector": below(len(result_vectors(schedule))),
+            "copy": below(schedule.copies),
+        }
+    )
+
+
 def array_control(schedule: Schedule) -> data.StructLayout:
     """Layout of the control word of one slot.
 
@@ -35,6 +62,8 @@ def array_control(schedule: Schedule) -> data.StructLayout:
     valid : something happens.
     update, reduce : it is that operation; ACCUMULATE if neither.
     bank_address : word of the weight bank.
+    read_made, write_made : UPDATE takes from, and leaves among, the weights in the making; only
+        with batches.
     local_input, local_address : word of the register files.
     adder_select : what the adder does with the product.
     finished : ACCUMULATE: the fold's last word; which way of summing, from 1 on.
@@ -47,14 +76,16 @@ def array_control(schedule: Schedule) -> data.StructLayout:
     """
     design = schedule.design
     longest = max(op.length for op in schedule.operations)
+    made = {"read_made": 1, "write_made": 1} if design.batch > 1 else {}
     return data.StructLayout(
         {
             "valid": 1,
             "update": 1,
             "reduce": 1,
             "bank_address": below(design.bank_words),
+            **made,
             "local_input": 1,
-            "local_address": unsigned(local_address_width(design)),
+            "local_address": local_address_shape(schedule),
             "adder_select": range(len(adder_inputs(schedule))),
             "finished": below(len(sums(schedule)) + 1),
             "active": below(len(active_counts(schedule))),

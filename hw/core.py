@@ -8,6 +8,7 @@ from hw.array import NeuronArray
 from hw.backpropagation import ONE_WORD, BackpropagationUnit
 from hw.bias import BiasBank
 from hw.buffer import InputMemory, TrainingBuffer
+from hw.copies import address
 from hw.delay import delay
 from hw.design import Design
 from hw.forward import ForwardUnit
@@ -18,6 +19,7 @@ from hw.sequencer import Sequencer
 from hw.shape import below
 from hw.vectors import VectorStore
 from hw.verilog import place
+from hw.walker import VectorWalker
 
 
 class WeightAddress:
@@ -55,12 +57,21 @@ class Core(wiring.Component):
     -------
     start : begin a run, while not `busy`.
     samples : how many samples to train on; read with `start`.
-    rate : learning rate, FP32; to be held while busy. With 0 the run only infers.
+    infer : with `start`: forward passes alone, no weight changes.
+    batch : with `start`: samples of a batch; only if the design has batches. A last batch may be
+        short.
+    stop : end the run with the sample, or the batch, in progress.
+    rate : with `start`: learning rate / batch size, FP32.
+    halve_every : samples from one halving of the rate to the next, at the start of a batch; 0 for
+        never. To be held during a run.
+    floor : least rate / batch size. To be held during a run.
+    age : with `start`: samples for which the rate has been in use before.
     busy : from the clock after `start` until all weights are written.
     done : a run has ended since the last start.
     loaded : a sample is ready, so that a run would begin without waiting.
     clocks : clocks for which the core has been busy, of this run or the last.
     trained : samples that this run has begun.
+    stalls : clocks for which this run has waited for samples.
     i : stream of training vectors: FP32 inputs, then labels, of sample after sample.
     prediction, prediction_valid : the outputs of each sample's forward pass.
     input_delta, input_delta_valid : deltas of the inputs, if the design has them.
@@ -77,12 +88,18 @@ class Core(wiring.Component):
         ports = {
             "start": In(1),
             "samples": In(32),
+            "infer": In(1),
+            "stop": In(1),
             "rate": In(32),
+            "halve_every": In(32),
+            "floor": In(32),
+            "age": In(32),
             "busy": Out(1),
             "done": Out(1),
             "loaded": Out(1),
             "clocks": Out(64),
             "trained": Out(32),
+            "stalls": Out(64),
             "i": In(stream.Signature(32)),
             "prediction": Out(32),
             "prediction_valid": Out(1),
@@ -91,6 +108,8 @@ class Core(wiring.Component):
             "weight_data": In(32),
             "weight": Out(32),
         }
+        if self.design.batch > 1:
+            ports["batch"] = In(below(self.design.batch + 1))
         if self.design.input_deltas:
             ports |= {"input_delta": Out(32), "input_delta_valid": Out(1)}
         super().__init__(ports)
@@ -113,8 +132,8 @@ class Core(wiring.Component):
     def _place(self, m: Module, platform: object) -> None:
         design, schedule = self.design, self.schedule
         self.sequencer = Sequencer(schedule)
-        self.buffer = TrainingBuffer(design)
-        self.labels = InputMemory(design.layers[-1])
+        self.buffer = TrainingBuffer(schedule)
+        self.labels = InputMemory(design.layers[-1], schedule.input_copies)
         self.store = VectorStore(schedule)
         self.array = NeuronArray(schedule)
         self.forward = ForwardUnit(schedule)
@@ -131,7 +150,7 @@ class Core(wiring.Component):
             "gradient_descent": self.gradient_descent,
         }
         if not design.activation_is_local(1):
-            parts["inputs"] = self.inputs = InputMemory(design.layers[0])
+            parts["inputs"] = self.inputs = InputMemory(design.layers[0], schedule.input_copies)
         if design.bias_words:
             parts["biases"] = self.biases = BiasBank(schedule)
         for name, component in parts.items():
@@ -140,9 +159,11 @@ class Core(wiring.Component):
     def _run(self, m: Module) -> None:
         sequencer = self.sequencer
         was_busy = Signal()
+        names = ["start", "samples", "infer", "stop", "rate", "halve_every", "floor", "age"]
+        if self.design.batch > 1:
+            names.append("batch")
+        m.d.comb += [getattr(sequencer, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [
-            sequencer.start.eq(self.start),
-            sequencer.samples.eq(self.samples),
             sequencer.loaded.eq(self.buffer.loaded),
             self.buffer.take.eq(sequencer.take),
             self.busy.eq(sequencer.busy),
@@ -152,11 +173,12 @@ class Core(wiring.Component):
             was_busy.eq(self.busy),
             self.clocks.eq(self.clocks + self.busy),
             self.trained.eq(self.trained + sequencer.take),
+            self.stalls.eq(self.stalls + sequencer.waiting),
         ]
         with m.If(was_busy & ~self.busy):
             m.d.sync += self.done.eq(1)
         with m.If(self.start & ~self.busy):
-            m.d.sync += [self.done.eq(0), self.clocks.eq(0), self.trained.eq(0)]
+            m.d.sync += [self.done.eq(0), self.clocks.eq(0), self.trained.eq(0), self.stalls.eq(0)]
 
     def _load(self, m: Module) -> None:
         """From the stream to the buffer, and from there to the sample's memories."""
@@ -168,24 +190,19 @@ class Core(wiring.Component):
         for file, write in memories:
             m.d.comb += [
                 file.write.eq(write),
-                file.write_half.eq(buffer.half),
+                file.write_copy.eq(buffer.copy),
                 file.write_index.eq(buffer.index),
                 file.word.eq(buffer.word),
-                file.read_half.eq(self.sequencer.half),
             ]
         if self.design.activation_is_local(1):
-            lane = Signal(below(self.design.processing_elements))
-            fold = Signal(below(self.design.weight_layers[0].folds))
-            half = buffer.half << (input_words(self.design).bit_length() - 2)
-            turn = lane == self.design.processing_elements - 1
-            with m.If(buffer.input_write):
-                m.d.sync += [lane.eq(Mux(turn, 0, lane + 1)), fold.eq(fold + turn)]
-            with m.Else():
-                m.d.sync += [lane.eq(0), fold.eq(0)]
+            words, pes = input_words(self.design), self.design.processing_elements
+            m.submodules.input_walker = walker = VectorWalker([self.design.layers[0]], [pes])
+            place = address(walker.offset, buffer.copy, words, self.schedule.input_copies)
             m.d.comb += [
+                walker.step.eq(buffer.input_write),
                 array.input_write.eq(buffer.input_write),
-                array.input_lane.eq(lane),
-                array.input_address.eq(fold | half),
+                array.input_lane.eq(walker.lane),
+                array.input_address.eq(place),
                 array.network_input.eq(buffer.word),
             ]
 
@@ -194,7 +211,10 @@ class Core(wiring.Component):
         sequencer, scale = self.sequencer, self.gradient_descent
         other = Const(0, 32)
         if not self.design.activation_is_local(1):
-            m.d.comb += self.inputs.read_index.eq(sequencer.broadcast_address)
+            m.d.comb += [
+                self.inputs.read_index.eq(sequencer.broadcast_address),
+                self.inputs.read_copy.eq(sequencer.copy),
+            ]
             other = self.inputs.data
         other = Mux(delay(m, sequencer.broadcast_one, 1, "broadcast_one"), ONE_WORD, other)
         stored = ~sequencer.broadcast_one & ~sequencer.broadcast_input
@@ -203,9 +223,12 @@ class Core(wiring.Component):
         other = Mux(delay(m, update, 1, "update"), scale.o, other)
         m.d.comb += [
             self.store.read_address.eq(sequencer.broadcast_address),
-            scale.rate.eq(self.rate),
+            self.store.read_copy.eq(sequencer.copy),
+            scale.step.eq(sequencer.step),
             scale.i.eq(operand),
             self.array.control.eq(sequencer.control),
+            self.array.begins.eq(sequencer.begins & ~sequencer.updates),
+            self.array.begins_tag.eq(sequencer.result),
             # What has only now been computed comes last into the multiplexer.
             self.array.broadcast.eq(
                 Mux(delay(m, stored & ~update, 1, "stored_alone"), self.store.data, other)
@@ -216,6 +239,9 @@ class Core(wiring.Component):
             m.d.comb += [
                 self.backpropagation.network_input.eq(operand),
                 self.backpropagation.network_input_valid.eq(derive),
+                self.backpropagation.network_input_copy.eq(
+                    delay(m, sequencer.copy, 1, "network_input_copy")
+                ),
             ]
         if self.design.bias_words:
             m.d.comb += [
@@ -225,6 +251,11 @@ class Core(wiring.Component):
                 self.biases.carry_address.eq(self.array.carry_address),
                 self.array.bias.eq(self.biases.data),
             ]
+            if self.design.batch > 1:
+                m.d.comb += [
+                    self.biases.read_made.eq(sequencer.control.read_made),
+                    self.biases.write_made.eq(sequencer.control.write_made),
+                ]
 
     def _streams(self, m: Module) -> None:
         """From the array's output through the units and back to its inputs."""
@@ -236,19 +267,30 @@ class Core(wiring.Component):
         )
         output = forward.layer == len(self.design.activations) - 1
         hidden = forward.valid & ~output
+        layers = len(self.design.activations)
+        backward = array.result_tag.vector >= layers
         m.d.comb += [
             forward.sum.eq(array.result),
-            forward.sum_valid.eq(array.result_valid & ~array.result_backward),
-            forward.sum_layer.eq(array.result_layer),
+            forward.sum_valid.eq(array.result_valid & ~backward),
+            forward.sum_layer.eq(array.result_tag.vector),
+            forward.sum_copy.eq(array.result_tag.copy),
             back.activation.eq(forward.activation),
             back.valid.eq(forward.valid),
             back.layer.eq(forward.layer),
+            back.copy.eq(forward.copy),
             back.label.eq(self.labels.data),
             self.labels.read_index.eq(back.label_address),
+            self.labels.read_copy.eq(back.label_copy),
             back.sum.eq(array.result),
-            back.sum_valid.eq(array.result_valid & array.result_backward),
+            back.sum_valid.eq(array.result_valid & backward),
+            back.sum_tag.eq(array.result_tag),
+            back.next_index.eq(array.next_index),
+            back.next_tag.eq(array.next_tag),
             store.valid.eq(hidden | back.delta_valid),
             store.vector.eq(Mux(hidden, forward.activation, back.delta)),
+            # The order of `stored_vectors`.
+            store.number.eq(Mux(hidden, forward.layer, back.delta_layer + (layers - 2))),
+            store.copy.eq(Mux(hidden, forward.copy, back.delta_copy)),
             self.prediction.eq(forward.activation),
             self.prediction_valid.eq(forward.valid & output),
         ]

@@ -19,9 +19,9 @@ class ForwardUnit(wiring.Component):
     Members
     -------
     sum, sum_valid : a weighted sum, bias included.
-    sum_layer : number of its layer of weights, less 1.
+    sum_layer, sum_copy : number of its layer of weights, less 1, and copy of its sample.
     activation : its activation.
-    valid, layer : there is one, and whose.
+    valid, layer, copy : there is one, and whose.
     """
 
     clocked = True
@@ -29,15 +29,17 @@ class ForwardUnit(wiring.Component):
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.names = schedule.design.activations
-        layer = below(len(self.names))
+        layer, copy = below(len(self.names)), below(schedule.copies)
         super().__init__(
             {
                 "sum": In(32),
                 "sum_valid": In(1),
                 "sum_layer": In(layer),
+                "sum_copy": In(copy),
                 "activation": Out(32),
                 "valid": Out(1),
                 "layer": Out(layer),
+                "copy": Out(copy),
             }
         )
 
@@ -58,11 +60,13 @@ class ForwardUnit(wiring.Component):
                 with m.If(self.sum_layer == number):
                     m.d.comb += wanted.eq(self.sum_valid)
             layer = delay(m, self.sum_layer, function.latency, f"{label}_layer")
+            copy = delay(m, self.sum_copy, function.latency, f"{label}_copy")
             m.d.comb += function.i.eq(self.sum)
             with m.If(delay(m, wanted, function.latency, f"{label}_valid", reset=True)):
                 m.d.comb += [
                     self.activation.eq(function.o),
                     self.valid.eq(1),
                     self.layer.eq(layer),
+                    self.copy.eq(copy),
                 ]
         return m

@@ -10,20 +10,20 @@ from hw.verilog import place
 
 
 class GradientDescentUnit(wiring.Component):
-    """-rate times the operand, one a clock.
+    """-step times the operand, one a clock.
 
-    UPDATE adds (-rate * broadcast) * local to each weight. Scaling the broadcast operand takes one
+    UPDATE adds (-step * broadcast) * local to each weight. Scaling the broadcast operand takes one
     multiplier for the whole array, and in a row-mapped layer it is done before the delta is known.
     Latency: the multiplier's.
 
     Members
     -------
-    rate : learning rate, FP32.
+    step : learning rate / batch size, FP32.
     i : operand.
     o : scaled operand.
     """
 
-    rate: In(32)
+    step: In(32)
     i: In(32)
     o: Out(32)
 
@@ -45,7 +45,7 @@ class GradientDescentUnit(wiring.Component):
         place(m, "multiplier", multiplier, platform)
         m.d.comb += [
             multiplier.a.eq(self.i),
-            multiplier.b.eq(Cat(self.rate[:-1], ~self.rate[-1])),
+            multiplier.b.eq(Cat(self.step[:-1], ~self.step[-1])),
             self.o.eq(multiplier.o),
         ]
         return m

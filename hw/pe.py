@@ -1,15 +1,15 @@
 """The neuron ALU: one processing element of the array."""
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.copies import address_shape, depth
 from hw.delay import delay
 from hw.design import Design
 from hw.fp.adder import Adder
 from hw.fp.multiplier import Multiplier
 from hw.schedule import Schedule
-from hw.shape import below
 from hw.verilog import place
 
 # The value that changes no sum, not even one of negative zeros.
@@ -49,7 +49,7 @@ class ProcessingElement(wiring.Component):
     """One FP32 multiplier, one FP32 adder, a weight bank and a register file.
 
     It does what the array's three operations ask of it, one multiply-add a clock. Clocks below are
-    those of hw.schedule: q is the slot, s = q + 1 + multiplier latency.
+    those of hw.operation: q is the slot, s = q + 1 + multiplier latency.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class ProcessingElement(wiring.Component):
         self.schedule = schedule
         design = schedule.design
         self.inputs = adder_inputs(schedule)
-        bank = below(design.bank_words)
+        bank = bank_shape(design)
         ports = {
             "bank_address": In(bank),
             "bank_data": Out(32),
@@ -107,16 +107,16 @@ class ProcessingElement(wiring.Component):
         if words := design.vectors.register_words:
             ports |= {
                 "register_write": In(1),
-                "register_write_address": In(below(words)),
+                "register_write_address": In(address_shape(words, schedule.copies)),
                 "vector": In(32),
             }
         if words := input_words(design):
             ports |= {
                 "input_write": In(1),
-                "input_write_address": In(below(words)),
+                "input_write_address": In(address_shape(words, schedule.input_copies)),
                 "network_input": In(32),
             }
-        ports["local_address"] = In(local_address_width(design))
+        ports["local_address"] = In(local_address_shape(schedule))
         ports["local_input"] = In(1)
         super().__init__(ports)
 
@@ -150,9 +150,9 @@ class ProcessingElement(wiring.Component):
         return m
 
     def _bank(self, m: Module) -> Signal:
-        m.submodules.bank = bank = memory.Memory(
-            shape=32, depth=len(below(self.schedule.design.bank_words)), init=[]
-        )
+        design = self.schedule.design
+        words = depth(design.bank_words, 2 if design.batch > 1 else 1)
+        m.submodules.bank = bank = memory.Memory(shape=32, depth=words, init=[])
         read, write = bank.read_port(), bank.write_port()
         m.d.comb += [
             read.addr.eq(self.bank_address),
@@ -165,13 +165,15 @@ class ProcessingElement(wiring.Component):
 
     def _local(self, m: Module, design: Design) -> Signal | Const:
         """The operand that lies beside the arithmetic, at q + 1."""
-        words = []
+        words, schedule = [], self.schedule
         if design.vectors.register_words:
             port = self.register_write, self.register_write_address, self.vector
-            words.append(self._register_file(m, "registers", design.vectors.register_words, *port))
+            size = depth(design.vectors.register_words, schedule.copies)
+            words.append(self._register_file(m, "registers", size, *port))
         if input_words(design):
             port = self.input_write, self.input_write_address, self.network_input
-            words.append(self._register_file(m, "inputs", input_words(design), *port))
+            size = depth(input_words(design), schedule.input_copies)
+            words.append(self._register_file(m, "inputs", size, *port))
         if len(words) == 2:
             from_inputs = delay(m, self.local_input, 1, "local_input")
             return Mux(from_inputs, words[1], words[0])
@@ -180,7 +182,7 @@ class ProcessingElement(wiring.Component):
     def _register_file(
         self, m: Module, name: str, words: int, enable: Signal, address: Signal, data: Signal
     ) -> Signal:
-        m.submodules[name] = file = memory.Memory(shape=32, depth=len(below(words)), init=[])
+        m.submodules[name] = file = memory.Memory(shape=32, depth=words, init=[])
         write = file.write_port()
         # What arrives in the clock in which it is asked for is passed on: a clock less to wait.
         read = file.read_port(transparent_for=[write])
@@ -218,17 +220,23 @@ def sums_single_products(schedule: Schedule) -> bool:
     return any(op.sums is not None and op.sums.length == 1 for op in schedule.operations)
 
 
-def input_words(design: Design) -> int:
-    """Words of each PE's register file for inputs: those of this sample and of the next.
+def bank_shape(design: Design) -> Shape:
+    """Shape of a weight bank's addresses; with batches, the weights in the making lie above."""
+    return address_shape(design.bank_words, 2 if design.batch > 1 else 1)
 
-    Zero unless the first layer is column-mapped. The halves begin at powers of two.
+
+def input_words(design: Design) -> int:
+    """Words of each PE's register file for the inputs of one sample.
+
+    Zero unless the first layer is column-mapped.
     """
     first = design.weight_layers[0]
-    if first.mapping == "row":
-        return 0
-    return 2 << (first.folds - 1).bit_length()
+    return 0 if first.mapping == "row" else first.folds
 
 
-def local_address_width(design: Design) -> int:
-    """Bits that address the larger of a PE's register files."""
-    return max(1, (max(design.vectors.register_words, input_words(design)) - 1).bit_length())
+def local_address_shape(schedule: Schedule) -> Shape:
+    """Shape of the addresses of the larger of a PE's register files."""
+    design = schedule.design
+    registers = address_shape(design.vectors.register_words, schedule.copies)
+    inputs = address_shape(input_words(design), schedule.input_copies)
+    return max(registers, inputs, key=lambda shape: shape.width)

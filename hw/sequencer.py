@@ -1,42 +1,55 @@
-"""The sequencer: walks the program of an iteration, once for each sample."""
+"""The sequencer: walks the program, once for each iteration."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+import itertools
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.control import active_counts, array_control, sums
+from hw.control import active_counts, array_control, result_tag, result_vectors, sums
+from hw.copies import address
 from hw.delay import delay
+from hw.operation import BACKPROPAGATION, FORWARD, GRADIENT_DESCENT, REDUCE, Operation
+from hw.operation import UPDATE as UPDATE_OPERATION
 from hw.pe import PAIR, PASS, ROTATE, TREE, UPDATE, adder_inputs, input_words
-from hw.schedule import (
-    BACKPROPAGATION,
-    FORWARD,
-    GRADIENT_DESCENT,
-    REDUCE,
-    Operation,
-    Schedule,
-)
-from hw.schedule import UPDATE as UPDATE_OPERATION
+from hw.program import Program
+from hw.rate import LearningRate
+from hw.schedule import Schedule
 from hw.shape import below
+from hw.verilog import place
 
 
 class Sequencer(wiring.Component):
     """Issues the operations of the schedule, each in its clock.
 
-    The instructions lie in a ROM. Addresses begin where the instruction before left the first ones
-    of its successor, so that nothing is added on the way to the memories. The program waits in one
-    place only: before the first issue of an iteration, until the sample is loaded.
+    The instructions lie in a ROM, those of training before those of inference. Addresses begin
+    where the instruction before left the first ones of its successor, so that nothing is added on
+    the way to the memories.
+
+    An iteration begins with a new sample, or without one where the samples before still have
+    operations to come: at the end of a run, or of a batch if the schedule drains between batches.
+    Operations whose sample does not exist pass without effect. The program waits in one place only:
+    before an iteration whose sample is not loaded, at least until what is under way is done.
 
     Members
     -------
     start, samples : begin a run over so many samples.
+    infer : with `start`: forward passes alone.
+    batch : with `start`: samples of a batch; only if the design has batches.
+    stop : end the run with the sample, or the batch, in progress.
+    rate, halve_every, floor, age : see hw.rate.
     loaded, take : the next sample is loaded; the iteration begins with it.
+    waiting : the iteration would begin, but its sample is not loaded.
     busy : from the clock after `start` until everything is written.
-    instruction : number of the instruction in progress, in the order of the schedule.
-    issue : an issue; the following three hold then.
+    instruction : number of the instruction in progress, in the order of the ROM.
+    issue : an issue; what follows holds then.
+    begins, updates : it is the first one of the operation; that is UPDATE.
+    result : whose results it will have if not.
     broadcast_one, broadcast_input : the broadcast operand is 1, an input of the network.
-    broadcast_address : of the operand, in the input memory or in the vector memory.
+    broadcast_address : of the operand in a sample's inputs, or among its broadcast vectors.
+    copy : of the memories that hold the operation's sample.
     derive : the operand is also wanted for the derivative of an input.
-    half : half of the input and label memories that this sample is in.
+    step : learning rate that UPDATE takes, in the clock after the issue.
     control : what the array does in this slot.
     bias_update : the bias at `control.bias_address` is updated in this slot.
     """
@@ -46,43 +59,75 @@ class Sequencer(wiring.Component):
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         design = schedule.design
-        self.program = [self._encode(index) for index in range(len(schedule.operations))]
+        self.copies = max(schedule.copies, schedule.input_copies)
+        self.programs = (schedule.training, schedule.inference)
+        self.rom = [word for program in self.programs for word in self._encode(program)]
+        self.behind = max(program.behind for program in self.programs)
         broadcast = below(max(design.layers[0], design.vectors.memory_words))
-        super().__init__(
-            {
-                "start": In(1),
-                "samples": In(32),
-                "loaded": In(1),
-                "take": Out(1),
-                "busy": Out(1),
-                "instruction": Out(below(len(self.program))),
-                "issue": Out(1),
-                "broadcast_one": Out(1),
-                "broadcast_input": Out(1),
-                "broadcast_address": Out(broadcast, init=self.program[0]["broadcast_base"]),
-                "derive": Out(1),
-                "half": Out(1),
-                "control": Out(array_control(schedule)),
-                "bias_update": Out(1),
-            }
-        )
+        ports = {
+            "start": In(1),
+            "samples": In(32),
+            "infer": In(1),
+            "stop": In(1),
+            "rate": In(32),
+            "halve_every": In(32),
+            "floor": In(32),
+            "age": In(32),
+            "loaded": In(1),
+            "take": Out(1),
+            "waiting": Out(1),
+            "busy": Out(1),
+            "instruction": Out(below(len(self.rom))),
+            "issue": Out(1),
+            "begins": Out(1),
+            "updates": Out(1),
+            "result": Out(result_tag(schedule)),
+            "broadcast_one": Out(1),
+            "broadcast_input": Out(1),
+            "broadcast_address": Out(broadcast),
+            "copy": Out(below(self.copies)),
+            "derive": Out(1),
+            "step": Out(32),
+            "control": Out(array_control(schedule)),
+            "bias_update": Out(1),
+        }
+        if design.batch > 1:
+            ports["batch"] = In(below(design.batch + 1))
+        super().__init__(ports)
 
     @property
     def module_name(self) -> str:
         """Name of the Verilog module."""
         return f"{self.schedule.design.name}_sequencer"
 
-    def _encode(self, index: int) -> dict[str, int]:
-        """Instruction `index`: what its operation needs, and where its successor begins."""
-        ops = self.schedule.operations
-        op, following = ops[index], ops[(index + 1) % len(ops)]
-        start = following.start + (self.schedule.interval if following is ops[0] else 0)
+    def _encode(self, program: Program) -> list[dict[str, int]]:
+        """Instructions of a program: what each operation needs, and where its successor begins."""
+        ops = program.operations
+        words = []
+        for op, following in zip(ops, (*ops[1:], ops[0]), strict=True):
+            start = program.clock(following) + (program.interval if following is ops[0] else 0)
+            wait = start - (program.clock(op) + op.clocks)
+            words.append(
+                {
+                    **self._instruction(op),
+                    **{f"next_{name}": value for name, value in self._entry(following).items()},
+                    "next_wait": wait,
+                    "last": op is ops[-1],
+                }
+            )
+        return words
+
+    def _instruction(self, op: Operation) -> dict[str, int]:
         counts = active_counts(self.schedule)
         broadcast, local = _operands(op)
         column = op.layer.mapping == "column"
+        update = op.operation == UPDATE_OPERATION
+        vector = (op.unit, op.layer.number)
         return {
-            "update": op.operation == UPDATE_OPERATION,
+            "update": update,
             "reduce": op.operation == REDUCE,
+            "behind": op.behind,
+            "result": 0 if update else result_vectors(self.schedule).index(vector),
             "last_element": op.length - 1,
             "last_fold": op.layer.folds - 1,
             "gap": op.period - op.length,
@@ -99,11 +144,16 @@ class Sequencer(wiring.Component):
             "derive": op.unit == FORWARD
             and op.layer.number == 1
             and self.schedule.design.input_deltas,
-            "next_bank": following.layer.base + following.skip,
-            "next_broadcast": self._place(_operands(following)[0]),
-            "next_local": self._place(_operands(following)[1]),
-            "next_bias": following.layer.bias_base,
-            "next_wait": start - (op.start + op.clocks),
+        }
+
+    def _entry(self, op: Operation) -> dict[str, int]:
+        """First addresses of an operation."""
+        broadcast, local = _operands(op)
+        return {
+            "bank": op.layer.base + op.skip,
+            "broadcast": self._place(broadcast),
+            "local": self._place(local),
+            "bias": op.layer.bias_base,
         }
 
     def _place(self, vector: tuple[str, int]) -> int:
@@ -113,11 +163,11 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         fields = {
-            name: unsigned(max(1, max(word[name] for word in self.program).bit_length()))
-            for name in self.program[0]
+            name: unsigned(max(1, max(word[name] for word in self.rom).bit_length()))
+            for name in self.rom[0]
         }
         m.submodules.rom = rom = memory.Memory(
-            shape=data.StructLayout(fields), depth=len(self.program), init=self.program
+            shape=data.StructLayout(fields), depth=len(self.rom), init=self.rom
         )
         read = rom.read_port()
         self.word = read.data
@@ -125,58 +175,163 @@ class Sequencer(wiring.Component):
         m.d.comb += [following.eq(self.instruction), read.addr.eq(following)]
         m.d.sync += self.instruction.eq(following)
 
+        self._counters()
         self._run(m)
+        self._samples(m, platform)
         self._walk(m, following)
         self._slot(m)
         return m
 
-    def _run(self, m: Module) -> None:
-        """From start to the end of the last sample."""
-        overhang = self.schedule.overhang
-        waits = [word["next_wait"] for word in self.program]
-        gaps = [word["gap"] for word in self.program]
-        self.pause = Signal(range(max(*waits, *gaps, overhang, 1) + 1))
+    def _counters(self) -> None:
+        design, word = self.schedule.design, self.word
+        self.element = Signal(word.last_element.shape())
+        self.fold = Signal(word.last_fold.shape())
+        self.bank = Signal(below(design.bank_words))
+        self.local = Signal(below(max(design.vectors.register_words, input_words(design))))
+        self.bias = Signal(below(design.bias_words))
+        waits = [max(entry["next_wait"], entry["gap"]) for entry in self.rom]
+        tails = [program.tail for program in self.programs]
+        self.pause = Signal(range(max(*waits, *tails, 1) + 1))
         self.first = Signal(init=1)
+        self.inferring = Signal()
+        self.wraps = Signal()
+        self.passes = Signal()  # an issue, whether or not its sample exists
+
+    def _run(self, m: Module) -> None:
+        """From start to the end of the last sample: when iterations begin, with and without one."""
+        drain = self.schedule.training.drain
         remaining = Signal(32)
-        finishing = Signal()
+        pending, hold = Signal(below(self.behind + 1)), Signal(below(drain + 1))
+        self.first_of_batch, self.last_of_batch = Signal(init=1), Signal(init=1)
+        stopping, finishing, waited = Signal(), Signal(), Signal()
         ready = self.busy & (self.pause == 0)
+        boundary = ready & self.first
+        wanted = Signal()
+        behind = self._by_program([program.behind for program in self.programs])
+        tail = self._by_program([max(1, program.tail) - 1 for program in self.programs])
+        empty, begin = Signal(), Signal()
         m.d.comb += [
-            self.take.eq(ready & self.first & self.loaded & (remaining != 0)),
-            self.issue.eq((ready & ~self.first) | self.take),
+            empty.eq(Mux(wanted, hold != 0, pending != 0)),
+            wanted.eq((remaining != 0) & ~(stopping & self.first_of_batch)),
+            self.take.eq(boundary & wanted & ~empty & self.loaded),
+            begin.eq(self.take | (boundary & empty)),
+            self.passes.eq((ready & ~self.first) | begin),
+            self.waiting.eq((boundary & wanted & ~empty & ~self.loaded) | (waited & ~self.take)),
         ]
         with m.If(self.pause != 0):
             m.d.sync += self.pause.eq(self.pause - 1)
+        with m.If(begin):
+            m.d.sync += [
+                self.first.eq(0),
+                pending.eq(Mux(self.take, behind, pending - (pending != 0))),
+                hold.eq(hold - (hold != 0)),
+            ]
+            with m.If(self.take & self.last_of_batch & ~self.inferring):
+                m.d.sync += hold.eq(drain)
         with m.If(self.take):
-            m.d.sync += [remaining.eq(remaining - 1), self.first.eq(0)]
-        with m.If(ready & self.first & (remaining == 0)):
-            m.d.sync += [self.pause.eq(overhang), finishing.eq(1)]
+            m.d.sync += [remaining.eq(remaining - 1), waited.eq(0)]
+        with m.Elif(self.waiting & ~waited):
+            m.d.sync += [waited.eq(1), self.pause.eq(tail)]
+        with m.If(boundary & ~wanted & ~empty):
+            m.d.sync += [self.pause.eq(self.schedule.overhang), finishing.eq(1), waited.eq(0)]
             with m.If(finishing):
-                m.d.sync += [self.busy.eq(0), self.pause.eq(0), finishing.eq(0)]
+                m.d.sync += [self.busy.eq(0), self.pause.eq(0), finishing.eq(0), stopping.eq(0)]
+        with m.If(self.stop & self.busy):
+            m.d.sync += stopping.eq(1)
         with m.If(self.start & ~self.busy):
-            m.d.sync += [self.busy.eq(1), remaining.eq(self.samples)]
+            m.d.sync += [
+                self.busy.eq(1),
+                remaining.eq(self.samples),
+                hold.eq(0),
+                self.inferring.eq(self.infer),
+            ]
+        if self.schedule.design.batch > 1:
+            self._batches(m, remaining)
+
+    def _batches(self, m: Module, remaining: Value) -> None:
+        """Which samples begin and end a batch; the last batch may be short."""
+        left, size = Signal.like(self.batch), Signal.like(self.batch)
+        m.d.comb += self.last_of_batch.eq((left == 1) | (remaining == 1))
+        with m.If(self.take):
+            m.d.sync += [
+                self.first_of_batch.eq(self.last_of_batch),
+                left.eq(Mux(self.last_of_batch, size, left - 1)),
+            ]
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [left.eq(self.batch), size.eq(self.batch), self.first_of_batch.eq(1)]
+
+    def _by_program(self, values: list[int]) -> Value:
+        """The value of the program in progress."""
+        training, inference = values
+        return Mux(self.inferring, inference, training)
+
+    def _samples(self, m: Module, platform: object) -> None:
+        """What operations need to know of their sample, which may be some iterations old."""
+        word, behind = self.word, range(self.behind + 1)
+        rate = self._rate(m, platform)
+        newest = Signal(below(self.copies))
+        m.d.sync += newest.eq(newest + self.take)
+        # An entry for each iteration that a sample may be behind. That of this iteration is there
+        # with the sample; it moves on when the program wraps.
+        exists = [Signal(name=f"exists_{k}") for k in behind]
+        copy = [Signal.like(newest, name=f"copy_{k}") for k in behind]
+        made = [Signal(2, name=f"made_{k}") for k in behind]
+        steps = [rate.step, *(Signal(32, name=f"step_{k}") for k in behind[1:])]
+        with m.If(self.take):
+            m.d.sync += [
+                exists[0].eq(1),
+                made[0].eq(Cat(~self.first_of_batch, ~self.last_of_batch)),
+            ]
+        with m.If(self.wraps):
+            m.d.sync += [exists[0].eq(0), copy[0].eq(newest + self.take)]
+            for entries in (exists, copy, made, steps):
+                m.d.sync += [new.eq(old) for old, new in itertools.pairwise(entries)]
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [entry.eq(0) for entry in exists]
+        there = [exists[0] | self.take, *exists[1:]]
+        m.d.comb += [
+            self.issue.eq(self.passes & Array(there)[word.behind]),
+            self.copy.eq(Array(copy)[word.behind]),
+        ]
+        if self.schedule.design.batch > 1:
+            self.made = Array(made)[word.behind]
+        if self.behind:
+            # The entries may move on before the clock in which the step is wanted.
+            m.d.sync += self.step.eq(Array(steps)[word.behind])
+        else:
+            m.d.comb += self.step.eq(rate.step)
+
+    def _rate(self, m: Module, platform: object) -> LearningRate:
+        rate = LearningRate()
+        place(m, "learning_rate", rate, platform)
+        m.d.comb += [
+            rate.start.eq(self.start & ~self.busy),
+            rate.rate.eq(self.rate),
+            rate.halve_every.eq(self.halve_every),
+            rate.floor.eq(self.floor),
+            rate.age.eq(self.age),
+            rate.take.eq(self.take),
+            rate.first_of_batch.eq(self.first_of_batch),
+        ]
+        return rate
 
     def _walk(self, m: Module, following: Signal) -> None:
         """Counters of elements, folds and addresses."""
         word = self.word
-        first = self.program[-1]
-        self.element = Signal(word.last_element.shape())
-        self.fold = Signal(word.last_fold.shape())
-        self.bank = Signal(below(self.schedule.design.bank_words), init=first["next_bank"])
-        self.local = Signal(
-            below(max(self.schedule.design.vectors.register_words, self._input_folds())),
-            init=first["next_local"],
-        )
-        self.bias = Signal(below(self.schedule.design.bias_words), init=first["next_bias"])
         self.last_element = Signal()
         self.last_fold = Signal()
         m.d.comb += [
             self.last_element.eq(self.element == word.last_element),
             self.last_fold.eq(self.fold == word.last_fold),
+            self.begins.eq(self.issue & (self.element == 0) & (self.fold == 0)),
+            self.updates.eq(word.update),
+            self.result.vector.eq(word.result),
+            self.result.copy.eq(self.copy),
             self.broadcast_one.eq(word.broadcast_one & (self.element == 0)),
             self.broadcast_input.eq(word.broadcast_input),
             self.derive.eq(self.issue & word.derive & (self.fold == 0) & (self.element != 0)),
         ]
-        with m.If(self.issue):
+        with m.If(self.passes):
             m.d.sync += [
                 self.element.eq(self.element + 1),
                 self.bank.eq(self.bank + 1),
@@ -194,15 +349,17 @@ class Sequencer(wiring.Component):
                 ]
             with m.If(self.last_element & self.last_fold):
                 self._next(m, following)
-
-    def _input_folds(self) -> int:
-        return input_words(self.schedule.design) // 2
+        with m.If(self.start & ~self.busy):
+            self._enter(m, following)
 
     def _next(self, m: Module, following: Signal) -> None:
         """The instruction is done."""
         word = self.word
-        wrap = self.instruction == len(self.program) - 1
-        m.d.comb += following.eq(Mux(wrap, 0, self.instruction + 1))
+        first = self._by_program([0, len(self.schedule.operations)])
+        m.d.comb += [
+            following.eq(Mux(word.last, first, self.instruction + 1)),
+            self.wraps.eq(word.last),
+        ]
         m.d.sync += [
             self.element.eq(0),
             self.fold.eq(0),
@@ -211,25 +368,40 @@ class Sequencer(wiring.Component):
             self.local.eq(word.next_local),
             self.bias.eq(word.next_bias),
             self.pause.eq(word.next_wait),
-            self.first.eq(wrap),
-            self.half.eq(self.half ^ wrap),
+            self.first.eq(word.last),
+        ]
+
+    def _enter(self, m: Module, following: Signal) -> None:
+        """The run's program begins."""
+        counters = {
+            "bank": self.bank,
+            "broadcast": self.broadcast_address,
+            "local": self.local,
+            "bias": self.bias,
+        }
+        training, inference = (self._entry(program.operations[0]) for program in self.programs)
+        m.d.comb += following.eq(Mux(self.infer, len(self.schedule.operations), 0))
+        m.d.sync += [
+            counter.eq(Mux(self.infer, inference[name], training[name]))
+            for name, counter in counters.items()
         ]
 
     def _slot(self, m: Module) -> None:
         """The array's control word: UPDATE's waits until the broadcast operand is scaled."""
-        word = self.word
-        now = Signal(array_control(self.schedule))
-        address = self.local
-        if folds := self._input_folds():
-            half = self.half << (folds - 1).bit_length()
-            address = Mux(word.local_input, self.local | half, self.local)
+        word, schedule = self.word, self.schedule
+        now = Signal(array_control(schedule))
+        words = schedule.design.vectors.register_words
+        local = address(self.local, self.copy, words, schedule.copies)
+        if folds := input_words(schedule.design):
+            inputs = address(self.local, self.copy, folds, schedule.input_copies)
+            local = Mux(word.local_input, inputs, local)
         m.d.comb += [
             now.valid.eq(self.issue),
             now.update.eq(word.update),
             now.reduce.eq(word.reduce),
             now.bank_address.eq(self.bank),
             now.local_input.eq(word.local_input),
-            now.local_address.eq(address),
+            now.local_address.eq(local),
             now.adder_select.eq(self._adder_select(m)),
             now.finished.eq(Mux(self.last_element, word.finished, 0)),
             now.active.eq(Mux(self.last_fold, word.active, 0)),
@@ -239,11 +411,14 @@ class Sequencer(wiring.Component):
             now.element.eq(self.element),
             now.bias_address.eq(self.bias),
         ]
-        valid_update = delay(
-            m, self.issue & word.update, self.schedule.latencies.multiplier, "update", reset=True
-        )
-        later = delay(m, now, self.schedule.latencies.multiplier, "slot")
-        later = data.View(array_control(self.schedule), later)
+        if schedule.design.batch > 1:
+            m.d.comb += [
+                now.read_made.eq(word.update & self.made[0]),
+                now.write_made.eq(self.made[1]),
+            ]
+        latency = schedule.latencies.multiplier
+        valid_update = delay(m, self.issue & word.update, latency, "update", reset=True)
+        later = data.View(array_control(schedule), delay(m, now, latency, "slot"))
         with m.If(valid_update):
             m.d.comb += self.control.eq(later)
         with m.Else():
@@ -260,7 +435,7 @@ class Sequencer(wiring.Component):
             m.d.comb += select.eq(inputs.index(UPDATE))
         if ROTATE in inputs:
             full = Signal()
-            with m.If(self.issue):
+            with m.If(self.passes):
                 stages = self.schedule.latencies.adder
                 m.d.sync += full.eq(~self.last_element & (full | (self.element == stages - 1)))
             with m.If(word.rotate):

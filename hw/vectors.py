@@ -1,25 +1,38 @@
-"""Where the vectors of one sample wait: activations and deltas."""
+"""Where the vectors of a sample wait: activations and deltas."""
 
-from amaranth.hdl import Array, Module
+from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.schedule import BACKPROPAGATION, FORWARD, Schedule
+from hw.copies import address, address_shape, depth
+from hw.schedule import Schedule
 from hw.shape import below
 from hw.walker import VectorWalker
 
 
+def stored_vectors(schedule: Schedule) -> list[tuple[str, int]]:
+    """Keys of `design.vectors.first`, as the store numbers the vectors.
+
+    Those of hidden activations are the layers' numbers, less 1; deltas follow in the same order.
+    """
+    layers = range(1, len(schedule.design.layers))
+    return [*(("activation", n) for n in layers[:-1]), *(("delta", n) for n in layers)]
+
+
 class VectorStore(wiring.Component):
-    """Keeps activations and deltas, which arrive in the order of the schedule.
+    """Keeps activations and deltas.
 
     Those that will be broadcast go to a memory (read latency 1 clock; what arrives in the clock in
-    which it is asked for is passed on); the others to the register files of the PEs.
+    which it is asked for is passed on); the others to the register files of the PEs. There are as
+    many copies as samples whose vectors are needed at once.
 
     Members
     -------
     vector, valid : the element.
+    number : of its vector, in `stored_vectors`.
+    copy : of its sample.
     register_write, lane, register_address : it goes to PE `lane`.
-    read_address, data : read port of the memory.
+    read_address, read_copy, data : read port of the memory.
     """
 
     clocked = True
@@ -32,10 +45,13 @@ class VectorStore(wiring.Component):
             {
                 "vector": In(32),
                 "valid": In(1),
+                "number": In(below(len(stored_vectors(schedule)))),
+                "copy": In(below(schedule.copies)),
                 "register_write": Out(1),
                 "lane": Out(below(design.processing_elements)),
-                "register_address": Out(below(places.register_words)),
+                "register_address": Out(address_shape(places.register_words, schedule.copies)),
                 "read_address": In(below(places.memory_words)),
+                "read_copy": In(below(schedule.copies)),
                 "data": Out(32),
             }
         )
@@ -48,49 +64,37 @@ class VectorStore(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         design, places = self.schedule.design, self.schedule.design.vectors
-        arriving = self._arriving()
-        local = [self._is_local(*key) for key in arriving]
+        copies, vectors = self.schedule.copies, stored_vectors(self.schedule)
+        local = [self._is_local(*key) for key in vectors]
         m.submodules.walker = walker = VectorWalker(
-            lengths=[design.layers[number] for _, number in arriving],
-            first=[places.first[key] for key in arriving],
+            lengths=[design.layers[number] for _, number in vectors],
             strides=[design.processing_elements if here else 1 for here in local],
         )
-        here = Array(local)[walker.vector]
+        here = Array(local)[self.number]
+        word = Signal(below(max(places.register_words, places.memory_words)))
+        registers, broadcast = places.register_words, places.memory_words
         m.d.comb += [
             walker.step.eq(self.valid),
+            walker.vector.eq(self.number),
+            word.eq(Array(places.first[key] for key in vectors)[self.number] + walker.offset),
             self.register_write.eq(self.valid & here),
             self.lane.eq(walker.lane),
-            self.register_address.eq(walker.address),
+            self.register_address.eq(address(word, self.copy, registers, copies)),
         ]
-        if places.memory_words:
+        if broadcast:
             m.submodules.memory = file = memory.Memory(
-                shape=32, depth=len(below(places.memory_words)), init=[]
+                shape=32, depth=depth(broadcast, copies), init=[]
             )
             write = file.write_port()
             read = file.read_port(transparent_for=[write])
             m.d.comb += [
                 write.en.eq(self.valid & ~here),
-                write.addr.eq(walker.address),
+                write.addr.eq(address(word, self.copy, broadcast, copies)),
                 write.data.eq(self.vector),
-                read.addr.eq(self.read_address),
+                read.addr.eq(address(self.read_address, self.read_copy, broadcast, copies)),
                 self.data.eq(read.data),
             ]
         return m
-
-    def _arriving(self) -> list[tuple[str, int]]:
-        """Keys of `design.vectors.first` in the order in which the vectors arrive."""
-        top = len(self.schedule.design.layers) - 1
-        forward = [
-            ("activation", op.layer.number)
-            for op in self.schedule.operations
-            if op.unit == FORWARD and op.layer.number < top
-        ]
-        back = [
-            ("delta", op.layer.number - 1)
-            for op in self.schedule.operations
-            if op.unit == BACKPROPAGATION and op.layer.number > 1
-        ]
-        return [*forward, ("delta", top), *back]
 
     def _is_local(self, kind: str, number: int) -> bool:
         design = self.schedule.design

@@ -1,4 +1,4 @@
-"""Counts through vectors that come one after the other, in an order known beforehand."""
+"""Counts through the elements of vectors that come one after the other."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,15 @@ from hw.shape import below
 
 
 class VectorWalker(wiring.Component):
-    """Says of each element which vector it belongs to and where that one's elements lie.
+    """Says of each element where in its vector it is.
 
-    After the last vector it begins again with the first. No latency: `step` takes it to the next
-    element in the next clock.
+    No latency: `step` takes it to the next element in the next clock.
 
     Parameters
     ----------
-    lengths : elements of each vector.
-    first : address of each vector's first element.
-    strides : 1 for a vector with an address for each element, P for one whose address advances
-        every P elements.
+    lengths : elements of each vector that there may be.
+    strides : 1 for a vector with a word for each element, P for one whose words hold P elements,
+        one in each PE.
 
     Members
     -------
@@ -28,51 +26,41 @@ class VectorWalker(wiring.Component):
     vector : number of its vector.
     last : it is the last of its vector.
     lane : its number modulo the vector's stride.
-    address : its address.
-    next_address : what `address` will be in the next clock.
+    offset : its word, from the vector's first.
+    next_offset : what `offset` will be in the next clock.
     """
 
-    def __init__(
-        self, lengths: Sequence[int], first: Sequence[int], strides: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, lengths: Sequence[int], strides: Sequence[int] | None = None) -> None:
         self.lengths = tuple(lengths)
-        self.first = tuple(first)
         self.strides = tuple(strides or (1 for _ in lengths))
-        ends = [
-            base + (length - 1) // stride
-            for base, length, stride in zip(self.first, self.lengths, self.strides, strict=True)
+        words = [
+            -(-length // stride) for length, stride in zip(self.lengths, self.strides, strict=True)
         ]
         super().__init__(
             {
                 "step": In(1),
-                "vector": Out(below(len(self.lengths))),
+                "vector": In(below(len(self.lengths))),
                 "last": Out(1),
                 "lane": Out(below(max(self.strides))),
-                "address": Out(below(max(ends) + 1), init=self.first[0]),
-                "next_address": Out(below(max(ends) + 1)),
+                "offset": Out(below(max(words))),
+                "next_offset": Out(below(max(words))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        count = len(self.lengths)
         element = Signal(below(max(self.lengths)))
-        following = [self.first[(index + 1) % count] for index in range(count)]
         turn = Signal()
         m.d.comb += [
             self.last.eq(element == Array(n - 1 for n in self.lengths)[self.vector]),
             turn.eq(self.lane == Array(n - 1 for n in self.strides)[self.vector]),
-            self.next_address.eq(self.address),
+            self.next_offset.eq(self.offset),
         ]
         with m.If(self.step):
             m.d.sync += [element.eq(element + 1), self.lane.eq(Mux(turn, 0, self.lane + 1))]
-            m.d.comb += self.next_address.eq(self.address + turn)
+            m.d.comb += self.next_offset.eq(self.offset + turn)
             with m.If(self.last):
-                m.d.sync += [
-                    element.eq(0),
-                    self.lane.eq(0),
-                    self.vector.eq(Mux(self.vector == count - 1, 0, self.vector + 1)),
-                ]
-                m.d.comb += self.next_address.eq(Array(following)[self.vector])
-        m.d.sync += self.address.eq(self.next_address)
+                m.d.sync += [element.eq(0), self.lane.eq(0)]
+                m.d.comb += self.next_offset.eq(0)
+        m.d.sync += self.offset.eq(self.next_offset)
         return m

@@ -4,7 +4,7 @@
 // the core takes one; events go to files as 32-bit words. Python starts the clock and waits.
 // core_bench.vh, generated for each design, defines CORE (the core's module), ADDRESS_BITS (of the
 // weight port), SUMS (the outputs of all PEs, PE 0 last) and, where they are, HAS_BIAS_BANK,
-// BIAS_WRITE, BIAS_ADDRESS, HAS_INPUT_DELTAS.
+// BIAS_WRITE, BIAS_ADDRESS, HAS_INPUT_DELTAS, BATCH_BITS; and RECORD_WORDS.
 
 `include "core_bench.vh"
 
@@ -21,7 +21,7 @@ module core_bench (
   state_t state;
 
   integer weights, runs, samples;
-  integer sum_log, activation_log, delta_log, weight_log, bias_log, phase_log, run_log, final_log;
+  integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log, run_log, arrival_log, final_log;
   integer got, ignored;
   bit log_weights;
   // Longest gap between words of the stream, in clocks.
@@ -36,7 +36,8 @@ module core_bench (
     delta_log = $fopen("deltas.log", "wb");
     weight_log = $fopen("weights.log", "wb");
     bias_log = $fopen("biases.log", "wb");
-    phase_log = $fopen("phases.log", "wb");
+    instruction_log = $fopen("instructions.log", "wb");
+    arrival_log = $fopen("arrivals.log", "wb");
     run_log = $fopen("runs.log", "wb");
     final_log = $fopen("final.log", "wb");
     log_weights = $test$plusargs("weights") != 0;
@@ -45,13 +46,19 @@ module core_bench (
 
   // The core.
   logic start, busy, done, loaded, i__valid, i__ready, weight_write, prediction_valid;
-  logic [31:0] run_samples, rate, i__payload, weight_data, weight, prediction;
-  logic [63:0] clocks;
+  logic infer, stop;
+  logic [31:0] run_samples, batch_samples, rate, halve_every, floor, age;
+  logic [31:0] i__payload, weight_data, weight, prediction;
+  logic [63:0] clocks, stalls;
+  logic [223:0] run_record;
   logic [`ADDRESS_BITS-1:0] weight_address;
   logic [63:0] record;  // of a file of pairs of words
 
   `CORE dut (
       .samples(run_samples),
+`ifdef BATCH_BITS
+      .batch(batch_samples[`BATCH_BITS-1:0]),
+`endif
 `ifdef HAS_INPUT_DELTAS
       .input_delta(),
       .input_delta_valid(),
@@ -103,9 +110,10 @@ module core_bench (
           else if (reading == 0) state <= LAST;
         end
         NEXT: begin
-          got = $fread(record, runs);
-          if (got == 8) begin
-            {run_samples, rate} <= record;
+          got = $fread(run_record, runs);
+          if (got == 28) begin
+            {run_samples, ignored, batch_samples, halve_every, age, rate, floor} = run_record;
+            infer <= ignored != 0;
             state <= WAIT;
           end else begin
             ignored = $rewind(weights);
@@ -119,7 +127,7 @@ module core_bench (
         end
         START: state <= RUN;
         RUN: if (!busy && !start) begin
-          $fwrite(run_log, "%u", clocks);
+          $fwrite(run_log, "%u%u%u%u", clocks, stalls, began, 64'(trained));
           run   <= run + 1;
           state <= NEXT;
         end
@@ -129,7 +137,8 @@ module core_bench (
           $fclose(delta_log);
           $fclose(weight_log);
           $fclose(bias_log);
-          $fclose(phase_log);
+          $fclose(instruction_log);
+          $fclose(arrival_log);
           $fclose(run_log);
           $fclose(final_log);
           finished <= 1;
@@ -144,12 +153,9 @@ module core_bench (
 
   // Events, with the clock of the run in which they happen.
   logic [31:0] now;
-  logic issued_before;
-  logic [31:0] instruction_before;
   assign now = clocks[31:0];
   always_ff @(posedge clk) begin
-    if (rst || start) issued_before <= 0;
-    else if (busy) begin
+    if (busy) begin
       if (dut.forward.sum_valid) $fwrite(sum_log, "%u%u", now, dut.forward.sum);
       if (dut.forward.valid)
         $fwrite(activation_log, "%u%u", now, dut.forward.activation);
@@ -161,11 +167,25 @@ module core_bench (
       if (log_weights && dut.biases.`BIAS_WRITE)
         $fwrite(bias_log, "%u%u%u", now, 32'(dut.biases.`BIAS_ADDRESS), dut.biases.adder.o);
 `endif
-      if (dut.sequencer.issue) begin
-        if (!issued_before || instruction_before != 32'(dut.sequencer.instruction))
-          $fwrite(phase_log, "%u%u", now, 32'(dut.sequencer.instruction));
-        issued_before <= 1;
-        instruction_before <= 32'(dut.sequencer.instruction);
+      if (dut.sequencer.begins)
+        $fwrite(instruction_log, "%u%u", now, 32'(dut.sequencer.instruction));
+    end
+  end
+
+  // The bench's own clock, by which samples come whole, and runs begin.
+  logic [63:0] tick, began;
+  logic [31:0] words;
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      tick  <= 0;
+      words <= 0;
+    end else begin
+      tick <= tick + 1;
+      // The run counts its clocks from the one after this.
+      if (start) began <= tick + 1;
+      if (i__valid && i__ready) begin
+        words <= words == `RECORD_WORDS - 1 ? 0 : words + 1;
+        if (words == `RECORD_WORDS - 1) $fwrite(arrival_log, "%u", 32'(tick));
       end
     end
   end

@@ -1,15 +1,36 @@
 """What the bench wrote down, and what the models say it should have been."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hw.design import Design
-from hw.schedule import UPDATE, Schedule
+from hw.schedule import Schedule
+from hw.shape import below
+from sim import cycles
 from sim.cycles import CycleModel
-from sim.golden import Golden, Sample, Weights
+from sim.golden import Golden, LearningRate, Sample, Weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Samples that the core takes one after the other.
+
+    Members
+    -------
+    inputs, labels : float32, one row a sample.
+    learning : learning rate of a batch.
+    batch : samples of a batch.
+    infer : forward passes alone.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    learning: LearningRate
+    batch: int = 1
+    infer: bool = False
 
 
 def flatten(weights: Weights) -> np.ndarray:
@@ -68,20 +89,41 @@ class Mismatch:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Events:
+    """Events of all runs in the order of time.
+
+    Members
+    -------
+    clocks : of the run, for each event.
+    samples : number of the sample, in all runs.
+    elements : number of the event among those of its sample.
+    """
+
+    clocks: np.ndarray
+    samples: np.ndarray
+    elements: np.ndarray
+
+
 class Expected:
     """What the models say of a sequence of runs, as arrays to be compared with the bench's files.
 
     Parameters
     ----------
     schedule : of the machine.
-    runs : samples of each run.
+    runs : of it.
     """
 
-    def __init__(self, schedule: Schedule, runs: Sequence[int]) -> None:
+    def __init__(self, schedule: Schedule, runs: Sequence[Run]) -> None:
         self.schedule = schedule
         self.design = schedule.design
-        self.cycles = CycleModel(schedule)
         self.runs = runs
+        self.models = [CycleModel(schedule, infer=run.infer) for run in runs]
+        #: Clocks in which the iterations of each run begin.
+        self.starts = [
+            model.starts(len(run.inputs), run.batch)
+            for model, run in zip(self.models, runs, strict=True)
+        ]
         sizes = self.design.layers[1:]
         self.neurons = [(layer, n) for layer, size in enumerate(sizes, 1) for n in range(size)]
         bottom = 0 if self.design.input_deltas else 1
@@ -90,39 +132,56 @@ class Expected:
             for layer in range(len(sizes), bottom - 1, -1)
             for n in range(self.design.layers[layer])
         ]
-        #: Clocks in which the samples began, where they came with gaps; otherwise as predicted.
-        self.began: np.ndarray | None = None
         self.sums: list[np.ndarray] = []
         self.activations: list[np.ndarray] = []
         self.deltas: list[np.ndarray] = []
         self.weights: list[np.ndarray] = []
 
     def add(self, sample: Sample, weights: Weights | None) -> None:
-        """What the golden model computed for the next sample, and its weights after it."""
+        """What the golden model computed for the next sample, and the weights that it made."""
         self.sums.append(np.concatenate(sample.sums))
         self.activations.append(np.concatenate(sample.activations))
         self.deltas.append(np.concatenate(sample.deltas[::-1]))
         if weights is not None:
             self.weights.append(flatten(weights))
 
-    def starts(self) -> np.ndarray:
-        """First clock of each sample in its run."""
-        if self.began is not None:
-            return self.began
-        every = self.cycles.clocks_per_iteration
-        return np.concatenate([np.arange(count) * every for count in self.runs])
+    @property
+    def samples(self) -> int:
+        """Samples of all runs."""
+        return sum(len(run.inputs) for run in self.runs)
 
-    def clocks(self, of_one: np.ndarray) -> np.ndarray:
-        """Clocks of events that happen in every sample; shape (samples, events)."""
-        return self.starts()[:, None] + of_one
+    def events(self, kind: Callable[[CycleModel], cycles.Events]) -> Events:
+        """Events of one kind, such as CycleModel.sums, of all runs."""
+        clocks, samples, elements = [], [], []
+        first = 0
+        for model, run, starts in zip(self.models, self.runs, self.starts, strict=True):
+            of_one = kind(model)
+            iterations = model.iterations(len(run.inputs), run.batch)
+            at = of_one.at(starts, iterations).ravel()
+            order = np.argsort(at, kind="stable")
+            sample, element = np.divmod(order, max(1, len(of_one.clocks)))
+            clocks.append(at[order])
+            samples.append(sample + first)
+            elements.append(element)
+            first += len(run.inputs)
+        return Events(*map(np.concatenate, (clocks, samples, elements)))
 
     def addresses(self) -> tuple[np.ndarray, np.ndarray]:
-        """Word of each write of the weight banks, and of the bias bank, in a sample."""
-        layers = [op.layer for op in self.schedule.operations if op.operation == UPDATE]
+        """Word of each write of the weight banks, and of the bias bank, of a sample."""
+        layers = self.design.weight_layers
         words = [layer.base + np.arange(layer.words) for layer in layers]
         columns = [layer for layer in layers if layer.mapping == "column"]
         biases = [layer.bias_base + np.arange(layer.outputs) for layer in columns]
         return np.concatenate(words), np.concatenate([np.empty(0, int), *biases])
+
+    def in_the_making(self) -> np.ndarray:
+        """Whether each sample leaves weights in the making: all but the last of a batch do."""
+        found = []
+        for run in self.runs:
+            count = len(run.inputs)
+            number = np.arange(1, count + 1)
+            found.append((number % run.batch != 0) & (number != count))
+        return np.concatenate(found)
 
     def written(self) -> np.ndarray:
         """Which element of `flatten`'s vector each PE writes; shape (writes of a sample, PEs).
@@ -133,22 +192,18 @@ class Expected:
         for element, (bank, word) in enumerate(addresses(self.design)):
             if bank < self.design.processing_elements:
                 banks[bank, word] = element
-        sweeps = [
-            banks[:-1, op.layer.base : op.layer.base + op.layer.words].T
-            for op in self.schedule.operations
-            if op.operation == UPDATE
-        ]
-        return np.concatenate(sweeps)
+        return banks[:-1, self.addresses()[0]].T
 
     def written_biases(self) -> np.ndarray:
         """Which element of `flatten`'s vector each write of the bias bank changes."""
         first = sum(layer.inputs * layer.outputs for layer in self.design.weight_layers)
-        found = []
         offsets = np.cumsum([0, *self.design.layers[1:]])
-        for op in self.schedule.operations:
-            if op.operation == UPDATE and op.layer.mapping == "column":
-                found.append(first + offsets[op.layer.number - 1] + np.arange(op.layer.outputs))
-        return np.concatenate(found) if found else np.empty(0, int)
+        found = [
+            first + offsets[layer.number - 1] + np.arange(layer.outputs)
+            for layer in self.design.weight_layers
+            if layer.mapping == "column"
+        ]
+        return np.concatenate([np.empty(0, int), *found])
 
 
 class Checker:
@@ -169,38 +224,62 @@ class Checker:
     def check(self, final: Weights, *, gaps: bool = False) -> None:
         """Compare everything; the findings are in `mismatches` and `first`.
 
-        With `gaps` the samples came irregularly: clocks are compared within each sample only.
+        With `gaps` the samples came irregularly: when the machine then waits, the cycle model
+        says from the clocks in which they came.
         """
         e = self.expected
         if gaps:
-            e.began = self.starts()[: sum(e.runs)]
-        self._stream("sums.log", e.sums, e.neurons, "sum", e.cycles.sums())
+            e.starts = self._late_starts()
+        self._stream("sums.log", e.sums, e.neurons, "sum", CycleModel.sums)
         self._stream(
-            "activations.log", e.activations, e.neurons, "activation", e.cycles.activations()
+            "activations.log", e.activations, e.neurons, "activation", CycleModel.activations
         )
-        self._stream("deltas.log", e.deltas, e.delta_neurons, "delta", e.cycles.deltas())
+        self._stream("deltas.log", e.deltas, e.delta_neurons, "delta", CycleModel.deltas)
         if e.weights:
             self._weights()
-        self._phases()
-        if not gaps:
-            self._run_clocks()
+        self._instructions()
+        self._runs()
         self._final(final)
 
     def outputs(self) -> np.ndarray:
         """Activations of the output layer, as the RTL computed them; shape (samples, outputs)."""
-        words = self._words("activations.log", 2)
-        count = len(self.expected.neurons)
-        values = words[: len(words) // count * count, 1].view(np.float32).reshape(-1, count)
-        return values[:, -self.expected.design.layers[-1] :]
-
-    def starts(self) -> np.ndarray:
-        """Clock of its run in which each sample began."""
-        every = len(self.expected.cycles.phases())
-        return self._words("phases.log", 2)[::every, 0].astype(np.int64)
+        events = self.expected.events(CycleModel.activations)
+        found = self._words("activations.log", 2)[:, 1].view(np.float32)
+        count, size = len(self.expected.neurons), self.expected.design.layers[-1]
+        values = np.full((self.expected.samples, count), np.nan, np.float32)
+        whole = min(len(found), len(events.clocks))
+        values[events.samples[:whole], events.elements[:whole]] = found[:whole]
+        return values[:, -size:]
 
     def run_clocks(self) -> list[int]:
         """Clocks that each run took."""
-        return [int(low) | int(high) << 32 for low, high in self._words("runs.log", 2)]
+        return [int(clocks) for clocks in self._run_log()[:, 0]]
+
+    def intervals(self) -> np.ndarray:
+        """Clocks from one sample of the first run to the next, as measured."""
+        first = self._words("instructions.log", 2)
+        begun = first[first[:, 1] == first[0, 1], 0] if len(first) else np.empty(0, np.uint32)
+        return np.diff(begun[: len(self.expected.runs[0].inputs)].astype(np.int64))
+
+    def _run_log(self) -> np.ndarray:
+        """Of each run: clocks, clocks of waiting, clock since the bench's start, samples."""
+        words = self._words("runs.log", 8).astype(np.uint64)
+        return (words[:, ::2] | words[:, 1::2] << np.uint64(32)).astype(np.int64)
+
+    def _late_starts(self) -> list[np.ndarray]:
+        """The cycle model's starts of iterations, from the clocks in which samples came."""
+        e, found, first, last = self.expected, [], 0, None
+        came = self._words("arrivals.log", 1)[:, 0].astype(np.int64)
+        log = zip(e.models, e.runs, self._run_log(), strict=False)
+        for model, run, (_, _, began, _) in log:
+            count = len(run.inputs)
+            complete = came[first : first + count] - began
+            taken = None if last is None else last - began
+            starts = model.starts(count, run.batch, complete=complete, taken=taken)
+            found.append(starts)
+            first += count
+            last = began + starts[model.iterations(count, run.batch)[-1]]
+        return found
 
     def _read(self, name: str) -> np.ndarray:
         return np.fromfile(self.folder / name, "<u4")
@@ -215,112 +294,126 @@ class Checker:
         values: list[np.ndarray],
         neurons: list[tuple[int, int]],
         kind: str,
-        clocks: np.ndarray,
+        events: Callable[[CycleModel], cycles.Events],
     ) -> None:
         found = self._words(name, 2)
+        due = self.expected.events(events)
         labels = [(layer, f"{kind}[{n}]") for layer, n in neurons]
-        self._compare_values(np.array(values), found[:, 1], labels)
-        self._compare_clocks(self.expected.clocks(clocks), found[:, 0], labels)
+        # In a run of forward passes alone, samples have fewer deltas.
+        offsets = np.cumsum([0, *map(len, values)])
+        rows = np.concatenate(values)[offsets[due.samples] + due.elements]
+        self._compare_values(rows, found[:, 1], due, labels)
+        self._compare(due.clocks, found[:, 0], due, labels, "clock {}".format)
 
     def _weights(self) -> None:
         e = self.expected
         labels = names(e.design)
         after = np.array(e.weights)
+        training = np.repeat([not run.infer for run in e.runs], [len(r.inputs) for r in e.runs])
+        rows = np.cumsum(training) - 1
         words, bias_words = e.addresses()
-        pes = e.design.processing_elements
-        for file, written, width, address, clocks in (
-            ("weights.log", e.written(), pes, words, e.cycles.updates()),
-            ("biases.log", e.written_biases()[:, None], 1, bias_words, e.cycles.bias_updates()),
+        for file, written, address, kind in (
+            ("weights.log", e.written(), words, CycleModel.updates),
+            ("biases.log", e.written_biases()[:, None], bias_words, CycleModel.bias_updates),
         ):
-            found = self._words(file, 2 + width)
-            there = written >= 0
-            if written.size:
-                # Of a sample that broke off, no weight is compared: they count as missing.
-                whole = len(found) // len(written) * len(written)
-                values = found[:whole, 2:].reshape(-1, *written.shape)[:, there]
-                kinds = [labels[element] for element in written[there]]
-                self._compare_values(after[:, written[there]], values.ravel(), kinds)
+            found, due = self._words(file, 2 + written.shape[1]), e.events(kind)
+            # Of a write that is missing, or one too many, no weight is compared: it counts below.
+            whole = min(len(found), len(due.clocks))
+            elements = written[due.elements[:whole]]
+            there = elements >= 0
+            writes, _ = np.nonzero(there)
+            owner = Events(due.clocks[writes], due.samples[writes], elements[there])
+            values = after[rows[owner.samples], owner.elements]
+            self._compare_values(values, found[:whole, 2:][there], owner, labels)
             kinds = [(0, f"write {k}") for k in range(len(written))]
-            self._compare_clocks(e.clocks(clocks), found[:, 0], kinds)
-            addresses = np.tile(address, (len(e.starts()), 1))
-            self._compare(addresses, found[:, 1], kinds, "address {}".format)
+            self._compare(due.clocks, found[:, 0], due, kinds, "clock {}".format)
+            half = 1 << (len(below(len(address))) - 1).bit_length()
+            places = address[due.elements] + half * e.in_the_making()[due.samples]
+            self._compare(places, found[:, 1], due, kinds, "address {}".format)
 
-    def _phases(self) -> None:
+    def _instructions(self) -> None:
         e = self.expected
-        found = self._words("phases.log", 2)
-        phases = e.cycles.phases()
-        labels = [(phase.layer, f"start of {phase.name}") for phase in phases]
-        starts = np.array([phase.start for phase in phases])
-        self._compare_clocks(e.clocks(starts), found[:, 0], labels)
-        order = np.tile(np.arange(len(phases)), (len(e.starts()), 1))
-        labels = [(phase.layer, f"instruction of {phase.name}") for phase in phases]
-        self._compare_clocks(order, found[:, 1], labels)
+        found, due = self._words("instructions.log", 2), e.events(CycleModel.instructions)
+        ops = [*e.schedule.training.operations, *e.schedule.inference.operations]
+        first = np.repeat(
+            [len(e.schedule.training.operations) * run.infer for run in e.runs],
+            [len(run.inputs) for run in e.runs],
+        )
+        numbers = first[due.samples] + due.elements
+        due = dataclasses.replace(due, elements=numbers)
+        starts = [(op.layer.number, f"start of {op.name}") for op in ops]
+        self._compare(due.clocks, found[:, 0], due, starts, "clock {}".format)
+        labels = [(op.layer.number, f"instruction of {op.name}") for op in ops]
+        self._compare(numbers, found[:, 1], due, labels, "number {}".format)
 
-    def _run_clocks(self) -> None:
-        expected = [self.expected.cycles.run_clocks(count) for count in self.expected.runs]
-        labels = [(0, f"clocks of run {index}") for index in range(len(expected))]
-        self._compare_clocks(np.array([expected]), np.array(self.run_clocks()), labels)
+    def _runs(self) -> None:
+        e = self.expected
+        log = self._run_log()
+        pairs = list(zip(e.models, e.starts, strict=False))
+        clocks = np.array([model.run_clocks(starts) for model, starts in pairs])
+        stalls = np.array([model.stalls(starts) for model, starts in pairs])
+        counts = np.array([len(run.inputs) for run in e.runs])
+        runs = np.arange(len(e.runs))
+        whole = Events(runs, np.maximum(np.cumsum(counts) - 1, 0), runs)
+        for due, column, what in (
+            (clocks, 0, "clocks"),
+            (stalls, 1, "stalls"),
+            (counts, 3, "samples"),
+        ):
+            labels = [(0, f"{what} of run {run}") for run in runs]
+            self._compare(due, log[:, column], whole, labels, "{}".format)
 
     def _final(self, final: Weights) -> None:
         e = self.expected
-        expected = flatten(final)[None]
-        before, self.first = self.first, None
-        self._compare_values(expected, self._read("final.log"), names(e.design))
-        if self.first:
-            self.first = dataclasses.replace(self.first, sample=len(e.starts()) - 1)
-        self.first = before or self.first
+        values = flatten(final)
+        elements = np.arange(len(values))
+        owner = Events(elements, np.full(len(values), e.samples - 1), elements)
+        self._compare_values(values, self._read("final.log"), owner, names(e.design))
 
-    # Comparisons: `expected` has a row a sample, `found` is flat and may be short.
+    # Comparisons: of what was due and what was found, which may be short.
 
     def _compare_values(
-        self, expected: np.ndarray, found: np.ndarray, labels: Sequence[tuple[int, str]]
+        self,
+        due: np.ndarray,
+        found: np.ndarray,
+        owner: Events,
+        labels: Sequence[tuple[int, str]],
     ) -> None:
-        bits = np.ascontiguousarray(expected, np.float32).view(np.uint32)
+        bits = np.ascontiguousarray(due, np.float32).view(np.uint32)
         # The RTL's NaN is the canonical one; numpy's depends on the processor.
-        bits = np.where(np.isnan(expected), np.uint32(0x7FC00000), bits)
-        self._compare(bits, found, labels, "{:08x}".format)
-
-    def _compare_clocks(
-        self, expected: np.ndarray, found: np.ndarray, labels: Sequence[tuple[int, str]]
-    ) -> None:
-        self._compare(expected, found, labels, "clock {}".format)
+        bits = np.where(np.isnan(due), np.uint32(0x7FC00000), bits)
+        self._compare(bits, found, owner, labels, "{:08x}".format)
 
     def _compare(
         self,
-        expected: np.ndarray,
+        due: np.ndarray,
         found: np.ndarray,
+        owner: Events,
         labels: Sequence[tuple[int, str]],
-        show: object,
+        show: Callable[[object], str],
     ) -> None:
-        due = expected.ravel()
+        """`owner` says whose each of `due` is: sample and index in `labels`."""
         count = min(len(due), len(found))
         differ = np.flatnonzero(due[:count] != found[:count])
         missing = abs(len(due) - len(found))
         self.mismatches += len(differ) + missing
-        places: Iterable[tuple[int, str, str]] = []
         if len(differ):
-            at = int(differ[0])
-            places = [(at, show(due[at]), show(found[at]))]
+            at = int(differ[np.argmin(owner.samples[differ])])
+            want, have = show(due[at]), show(found[at])
         elif missing:
             at = min(count, len(due) - 1)
-            places = [(at, f"{len(due)} results", f"{len(found)} results")]
-        for at, want, have in places:
-            sample, label = divmod(at, len(labels))
-            mismatch = Mismatch(sample, *labels[label], want, have)
-            if self.first is None or sample < self.first.sample:
-                self.first = mismatch
+            want, have = f"{len(due)} results", f"{len(found)} results"
+        else:
+            return
+        sample, label = (int(owner.samples[at]), int(owner.elements[at])) if len(due) else (0, 0)
+        if self.first is None or sample < self.first.sample:
+            self.first = Mismatch(sample, *labels[label], want, have)
 
 
-def expect(
-    golden: Golden,
-    expected: Expected,
-    inputs: np.ndarray,
-    labels: np.ndarray,
-    *,
-    every_weight: bool,
-) -> Iterable[int]:
-    """Let the golden model train on all samples; yields after each."""
-    for index, (x, y) in enumerate(zip(inputs, labels, strict=True)):
-        sample = golden.train(x, y)
-        expected.add(sample, golden.weights if every_weight else None)
+def expect(golden: Golden, expected: Expected, run: Run, *, every_weight: bool) -> Iterator[int]:
+    """Let the golden model go through all samples of a run; yields after each."""
+    last = len(run.inputs) - 1
+    for index, (x, y) in enumerate(zip(run.inputs, run.labels, strict=True)):
+        sample = golden.forward(x, y) if run.infer else golden.train(x, y, last=index == last)
+        expected.add(sample, golden.made if every_weight else None)
         yield index

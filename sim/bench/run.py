@@ -16,29 +16,14 @@ from hw.errors import ToolError
 from hw.schedule import Schedule
 from hw.verilog import to_verilog
 from sim import simulator
-from sim.bench.log import Checker, Expected, Mismatch, addresses, expect, flatten
-from sim.golden import Golden, LearningRate, Weights
+from sim.bench.log import Checker, Expected, Mismatch, Run, addresses, expect, flatten
+from sim.golden import Golden, Weights
 
 BENCH = Path(__file__).parent
 Progress = Callable[[str, int, int], None]
 
 # Weights are compared after every sample up to so many words, beyond only at the end.
 _MOST_LOGGED = 50_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Samples that the core takes one after the other.
-
-    Members
-    -------
-    inputs, labels : float32, one row a sample.
-    rate : learning rate; 0 adds (signed) zeros to the weights.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    rate: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,17 +108,18 @@ def simulate(
 def _result(checker: Checker, golden: Golden, seconds: float, every_weight: bool) -> Simulation:
     expected = checker.expected
     clocks = checker.run_clocks()
-    predicted = [expected.cycles.run_clocks(count) for count in expected.runs]
-    intervals = np.diff(checker.starts()[: expected.runs[0]])
+    pairs = zip(expected.models, expected.starts, strict=False)
+    predicted = [model.run_clocks(starts) for model, starts in pairs]
+    intervals = checker.intervals()
     measured = float(intervals.mean()) if len(intervals) else float(predicted[0])
     return Simulation(
-        samples=sum(expected.runs),
+        samples=expected.samples,
         mismatches=checker.mismatches,
         first=checker.first,
         run_clocks=tuple(clocks),
         predicted_run_clocks=tuple(predicted),
         clocks_per_iteration=int(measured) if measured.is_integer() else measured,
-        predicted_clocks_per_iteration=expected.cycles.clocks_per_iteration,
+        predicted_clocks_per_iteration=expected.models[0].clocks_per_iteration,
         outputs=checker.outputs(),
         weights=golden.weights,
         clocks_per_second=sum(clocks) / seconds,
@@ -178,6 +164,9 @@ def _header(schedule: Schedule) -> str:
         lines.append(f"`define BIAS_ADDRESS update_address_{latency}")
     if design.input_deltas:
         lines.append("`define HAS_INPUT_DELTAS")
+    if design.batch > 1:
+        lines.append(f"`define BATCH_BITS {design.batch.bit_length()}")
+    lines.append(f"`define RECORD_WORDS {design.record_words}")
     return "\n".join([*lines, ""])
 
 
@@ -190,11 +179,17 @@ def _write_stimulus(
     records = np.stack([where, flatten(weights).view(np.uint32)], axis=1)
     # The bench's $fread takes the first byte as the highest.
     (folder / "weights.bin").write_bytes(records.astype(">u4").tobytes())
-    (folder / "runs.bin").write_bytes(
-        b"".join(struct.pack(">If", len(run.inputs), run.rate) for run in runs)
-    )
+    (folder / "runs.bin").write_bytes(b"".join(map(_run_words, runs)))
     samples = [np.concatenate([run.inputs, run.labels], axis=1) for run in runs]
     (folder / "samples.bin").write_bytes(np.concatenate(samples).astype(">f4").tobytes())
+
+
+def _run_words(run: Run) -> bytes:
+    """What core_bench.sv reads of a run."""
+    learning = run.learning
+    step, floor = learning.words(run.batch)
+    counts = len(run.inputs), run.infer, run.batch, learning.halve_every, learning.age
+    return struct.pack(">5I2f", *counts, step, floor)
 
 
 def _run(
@@ -254,14 +249,15 @@ def _expect(
     every_weight: bool,
     progress: Progress,
 ) -> tuple[Expected, Golden]:
-    expected = Expected(schedule, [len(run.inputs) for run in runs])
-    total = sum(expected.runs)
-    done = 0
-    golden = Golden(schedule.design, weights, LearningRate(rate=0))
+    expected = Expected(schedule, runs)
+    total, done = expected.samples, 0
+    latest = weights
+    golden = None
     for run in runs:
-        golden = Golden(schedule.design, golden.weights, LearningRate(rate=run.rate))
-        for _ in expect(golden, expected, run.inputs, run.labels, every_weight=every_weight):
+        golden = Golden(schedule.design, latest, run.learning, run.batch)
+        for _ in expect(golden, expected, run, every_weight=every_weight and not run.infer):
             done += 1
             if done % 100 == 0 or done == total:
                 progress("running the golden model", done, total)
+        latest = golden.weights
     return expected, golden

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,14 +7,15 @@ from hypothesis import strategies as st
 
 from hw.design import Design
 from hw.errors import InputError
-from hw.schedule import (
+from hw.operation import (
+    BACKPROPAGATION,
     FORWARD,
     GRADIENT_DESCENT,
     UPDATE,
     Latencies,
-    design_for,
-    make_schedule,
+    claims,
 )
+from hw.schedule import design_for, make_schedule
 
 
 @st.composite
@@ -29,32 +32,65 @@ def schedules(draw):
         multiplier_stages=draw(st.integers(2, 6)),
         adder_stages=draw(st.integers(2, 8)),
         input_deltas=mapping[0] == "row" and draw(st.booleans()),
+        batch=draw(st.sampled_from([1, 1, 2, 8])),
     )
     return make_schedule(design)
 
 
-@settings(max_examples=150)
-@given(schedules())
-def test_a_slot_a_clock_even_across_samples(schedule):
-    """No two operations share an issue or a slot, in one iteration or with the next."""
-    issues = np.concatenate([op.start + np.arange(op.clocks) for op in schedule.operations])
-    slots = np.concatenate([op.at(op.slots).ravel() for op in schedule.operations])
-    for clocks in (issues, slots % schedule.interval):
+def test_folds_do_not_meet_in_the_adder():
+    """With a slow adder and short folds, sums of three folds and more are combined at once."""
+    design = Design(layers=(6, 20, 5), processing_elements=3, mapping=("row",) * 2, adder_stages=8)
+    schedule = make_schedule(design)
+    for op in schedule.operations:
+        clocks = claims(design, op, schedule.latencies).get("adder", np.empty(0, int))
         assert len(np.unique(clocks)) == len(clocks)
-    assert issues.min() == 0
-    assert issues.max() < schedule.interval
+
+
+def programs(schedule):
+    return schedule.training, schedule.inference
 
 
 @settings(max_examples=150)
 @given(schedules())
-def test_weights_are_written_before_the_next_sample_reads_them(schedule):
-    ops = {(op.unit, op.layer.number): op for op in schedule.operations}
+def test_nothing_is_used_twice_in_a_clock_by_any_sample(schedule):
+    """Samples that follow each other at the interval share no issue, no slot, no port."""
+    for program in programs(schedule):
+        used = {}
+        for op in program.operations:
+            for name, clocks in claims(schedule.design, op, schedule.latencies).items():
+                used.setdefault(name, []).append(op.at(clocks))
+        for name, clocks in used.items():
+            taken = np.concatenate(clocks) % program.interval
+            if name != "tree":  # its levels may belong to different operations
+                assert len(np.unique(taken)) == len(taken), name
+        adder = np.concatenate(used.get("adder", [np.empty(0, int)])) % program.interval
+        tree = np.concatenate(used.get("tree", [np.empty(0, int)])) % program.interval
+        assert not set(adder) & set(tree)
+
+
+@settings(max_examples=100)
+@given(schedules())
+def test_operations_stay_within_their_iterations(schedule):
+    for program in programs(schedule):
+        clocks = [program.clock(op) for op in program.operations]
+        assert clocks == sorted(clocks)
+        assert clocks[0] == 0
+        last = program.operations[-1]
+        assert clocks[-1] + last.clocks <= program.interval
+
+
+@settings(max_examples=150)
+@given(schedules())
+def test_weights_are_written_before_the_next_batch_reads_them(schedule):
+    program = schedule.training
+    ops = {(op.unit, op.layer.number): op for op in program.operations}
+    later = (1 + program.drain) * program.interval
     for layer in schedule.design.weight_layers:
         read = ops[FORWARD, layer.number]
         update = ops[GRADIENT_DESCENT, layer.number]
         written = update.at(update.slots) + schedule.latencies.sum
-        assert (read.at(read.slots) + schedule.interval > written).all()
-        back = ops.get(("backpropagation", layer.number))
+        assert (read.at(read.slots) + later > written).all()
+        back = ops.get((BACKPROPAGATION, layer.number))
         if back is not None:
             old = written[:, back.skip :]
             assert (back.at(back.slots) <= old).all()
@@ -62,8 +98,39 @@ def test_weights_are_written_before_the_next_sample_reads_them(schedule):
 
 @settings(max_examples=50)
 @given(schedules())
+def test_results_leave_in_the_order_of_their_operations(schedule):
+    for program in programs(schedule):
+        spans = [
+            (op.start + n * program.interval, op.at(op.results) + n * program.interval)
+            for op in program.operations
+            if len(op.results)
+            for n in range(5)
+        ]
+        spans.sort(key=lambda span: span[0])
+        for (_, before), (_, after) in itertools.pairwise(spans):
+            assert before.max() < after.min()
+
+
+@settings(max_examples=50)
+@given(schedules())
+def test_copies_last_until_they_are_read(schedule):
+    """Deltas, which are the last to be read: by the update of their layer."""
+    program = schedule.training
+    ops = {(op.unit, op.layer.number): op for op in program.operations}
+    for layer in schedule.design.weight_layers:
+        if layer.number == len(schedule.design.layers) - 1:
+            continue
+        above = ops[BACKPROPAGATION, layer.number + 1]
+        written = above.at(above.results) + schedule.latencies.multiplier
+        update = ops[GRADIENT_DESCENT, layer.number]
+        read = update.at(update.slots).max() - update.issued
+        assert read < written.max() + program.copies * program.interval
+
+
+@settings(max_examples=50)
+@given(schedules())
 def test_the_limit_is_a_limit(schedule):
-    assert schedule.clocks_per_iteration >= schedule.design.limit_clocks
+    assert schedule.clocks_per_sample >= schedule.design.limit_clocks
     assert 0 < schedule.multiply_add_busy <= 1
     words = sum(op.layer.words for op in schedule.operations if op.operation == UPDATE)
     assert words == schedule.design.bank_words
@@ -111,6 +178,16 @@ def test_clocks_of_the_reference_machines():
     assert clocks((784, 100, 100, 10), 100) <= 2043
     assert clocks((784, 100, 100, 10), 32) <= 6457
     assert clocks((784, 100, 100, 10), 210) <= 1255
+
+
+def test_samples_of_a_batch_overlap():
+    def clocks(layers, pes, **options):
+        return make_schedule(design_for(layers, pes, **options)).clocks_per_sample
+
+    assert clocks((3, 3, 3, 1), 3, batch=8) <= 36
+    assert clocks((3, 3, 3, 1), 3, batch=64) <= 29
+    assert clocks((784, 100, 100, 10), 100, batch=16) <= 2043
+    assert make_schedule(design_for((784, 100, 100, 10), 100)).inference_clocks <= 1010
 
 
 def test_stages_suit_the_network():
