@@ -7,12 +7,13 @@ READY := $(VENV)/.ready
 # pytest's own arguments, as in: make test ARGS="tests/hw -k adder"
 ARGS ?=
 
-.PHONY: help demo test test-all rtl lint format lock clean check
+.PHONY: help demo test test-all bench rtl lint format lock clean check
 
 help:
 	@echo "make demo       set up, then run the main job from generation to place and route"
 	@echo "make test       set up, check the style, run the tests"
 	@echo "make test-all   the same with the slow proofs"
+	@echo "make bench      measure speeds, beside other software's"
 	@echo "make rtl        generate the committed Verilog and figures again, after a change of hw/"
 	@echo "make lint       ruff: lint and format"
 	@echo "make format     rewrite the sources as ruff formats them"
@@ -27,6 +28,12 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -n auto -m "" $(ARGS)
+
+# One thread for the libraries that would take more.
+bench: export OMP_NUM_THREADS = 1
+bench: export OPENBLAS_NUM_THREADS = 1
+bench: $(READY)
+	$(BIN)/python tests/sim/benchmark_golden.py
 
 # What tests/gradwire/test_rtl_out.py compares byte for byte.
 rtl: $(READY)

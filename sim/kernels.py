@@ -114,7 +114,8 @@ def update(before: Array, after: Array, broadcast: Array, local: Array, flush: b
 def _address(array: Array, *shape: int) -> int:
     """Where an array begins that is as the kernels expect it."""
     if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
-        raise ValueError(f"an array must be contiguous float32 {shape}, not {array.shape}")
+        found = f"{array.dtype} {array.shape}"
+        raise ValueError(f"an array must be contiguous float32 {shape}, not {found}")
     return array.ctypes.data
 
 

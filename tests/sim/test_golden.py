@@ -174,7 +174,14 @@ def test_gradients_are_those_of_autograd(batch):
     )
 
 
-ONE = Design(layers=(1, 1), processing_elements=1, mapping=("row",), activation="identity", batch=8)
+ONE = Design(
+    layers=(1, 1),
+    processing_elements=1,
+    mapping=("row",),
+    activation="identity",
+    subnormals="ieee",
+    batch=8,
+)
 
 
 def steps(learning, batch, samples):
