@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 import cocotb_tools.config
@@ -30,8 +31,9 @@ from hw.errors import ToolError
 WAIVERS = Path(__file__).parent / "verilator" / "waivers.vlt"
 
 # Uninitialised state gets random values, drawn from the run's seed: a design that depends on it
-# fails. Delays do not occur in synthesizable Verilog, and their support is slow to compile.
-_FLAGS = ["--vpi", "--no-timing", "-O3", "--x-assign", "unique", "--x-initial", "unique"]
+# fails. Delays make the benches' clocks. Without the data flow optimisations (dfg), which put what
+# drives a module's inputs in their place, all instances of a module can share one function.
+_FLAGS = ["--vpi", "--timing", "-O3", "--x-assign", "unique", "--x-initial", "unique", "-fno-dfg"]
 _STANDARD = "-std=c++20"  # of C++, for which Verilator's own package is configured
 
 
@@ -65,7 +67,7 @@ def build(
     top: str,
     *,
     public: Iterable[str] = (),
-    repeated: Iterable[str] = (),
+    repeated: Mapping[str, Iterable[str]] = MappingProxyType({}),
     waves: bool = False,
     optimize: int = 1,
 ) -> Build:
@@ -75,8 +77,9 @@ def build(
         sources: Verilog (.v, .sv) and Verilator control (.vlt) files.
         top: Name of the top module.
         public: Signals of `top` that the bench reads or writes: usually its ports.
-        repeated: Modules of which there are many instances: their code is compiled once instead of
-            once for each. For an array of 12 PEs that is 3.6 times quicker to build.
+        repeated: Modules of which there are many instances, with their inputs: their code is there
+            once instead of once for each, which is quicker to build, and stays in the processor's
+            caches. An array of 100 PEs runs 1.4 times as fast.
         waves: Whether the simulator shall be able to write waves; costs speed even when it
             writes none.
         optimize: The C++ compiler's -O level. 0 compiles three times faster and runs three times
@@ -88,7 +91,10 @@ def build(
     Two processes may build the same simulator at once; both get a whole one.
     """
     lines = [f'public_flat_rw -module "{top}" -var "{name}"' for name in sorted(public)]
-    lines += [f'no_inline -module "{name}"' for name in sorted(repeated)]
+    for name, inputs in sorted(repeated.items()):
+        lines.append(f'no_inline -module "{name}"')
+        # Or else the function would name what drives an input, different in each instance.
+        lines += [f'public_flat_rd -module "{name}" -var "{port}"' for port in sorted(inputs)]
     place = _cache() / _hash(sources, [top, *lines, f"{waves} {optimize}"])
     made = Build(top, place / "simulator", waves)
     if not made.executable.exists():

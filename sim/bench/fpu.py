@@ -38,7 +38,7 @@ class Fpu:
         source = folder / "fpu.sv"
         parts = [*header, BENCH.read_text(encoding="utf-8"), to_verilog(operator)]
         source.write_text("\n".join(parts), encoding="utf-8")
-        self._build = simulator.build([source], "fpu_bench", public=["clk", "finished"])
+        self._build = simulator.build([source], "fpu_bench", public=["finished"])
 
     def results(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Encodings of the results of operands `a` and `b`, one pair each clock.

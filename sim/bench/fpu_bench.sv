@@ -4,10 +4,11 @@
 // Before it stand, generated for each unit: UNIT (the unit's module), WIDTH (of its numbers),
 // LATENCY.
 
-module fpu_bench (
-    input  logic clk,
-    output logic finished
-);
+module fpu_bench;
+  logic finished;
+  bit clk = 0;
+  always #1 clk = !clk;
+
   integer operands, results, got;
   logic [63:0] record, pair;
   logic [`LATENCY:0] filled;

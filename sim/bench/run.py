@@ -13,8 +13,9 @@ import numpy as np
 from hw import tool
 from hw.core import Core, WeightAddress
 from hw.errors import ToolError
+from hw.pe import ProcessingElement
 from hw.schedule import Schedule
-from hw.verilog import to_verilog
+from hw.verilog import port_list, to_verilog
 from sim import simulator
 from sim.bench.log import Checker, Expected, Mismatch, Run, addresses, expect, flatten
 from sim.golden import Golden, Weights
@@ -135,12 +136,13 @@ def _build(schedule: Schedule, folder: Path, waves: bool, optimize: int) -> simu
     header = _header(schedule)
     source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
     bench.write_text(source.replace('`include "core_bench.vh"\n', header), encoding="utf-8")
-    ports = ("clk", "rst", "finished", "trained", "run")
+    pe = ProcessingElement(schedule)
+    inputs = [port["name"] for port in port_list(pe) if port["direction"] == "input"]
     return simulator.build(
         [verilog, bench],
         "core_bench",
-        public=ports,
-        repeated=[f"{schedule.design.name}_pe"],
+        public=("finished", "trained", "run"),
+        repeated={pe.module_name: inputs},
         waves=waves,
         optimize=optimize,
     )
