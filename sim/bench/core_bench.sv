@@ -3,14 +3,18 @@
 // Everything is in bulk: weights, runs and training vectors come from files, a word a clock where
 // the core takes one; events go to files as 32-bit words. Python waits.
 // core_bench.vh, generated for each design, defines CORE (the core's module), ADDRESS_BITS (of the
-// weight port), SUMS (the outputs of all PEs, PE 0 last) and, where they are, HAS_BIAS_BANK,
-// BIAS_WRITE, BIAS_ADDRESS, HAS_INPUT_DELTAS, BATCH_BITS; and RECORD_WORDS.
+// weight port), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
+// PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
+// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, BATCH_BITS; and RECORD_WORDS.
 
 `include "core_bench.vh"
 
 module core_bench;
+  // What Python reads, and `stop`, which it sets: the run in progress ends with its sample or its
+  // batch, and runs that have not begun do not begin.
   logic finished;
   logic [31:0] trained, run;
+  logic stop = 0;
 
   // The clock is made here: from Python it would cost a third of the time. `rst` is a register, so
   // that nothing but the clock's edges has to be evaluated.
@@ -25,7 +29,8 @@ module core_bench;
   state_t state;
 
   integer weights, runs, samples;
-  integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log, run_log, arrival_log, final_log;
+  integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log, run_log;
+  integer arrival_log, final_log, checksum_log, bias_checksum_log, marks;
   integer got, ignored;
   bit log_weights;
   // Longest gap between words of the stream, in clocks.
@@ -44,13 +49,19 @@ module core_bench;
     arrival_log = $fopen("arrivals.log", "wb");
     run_log = $fopen("runs.log", "wb");
     final_log = $fopen("final.log", "wb");
+    checksum_log = $fopen("checksums.log", "wb");
+    bias_checksum_log = $fopen("bias_checksums.log", "wb");
+    marks = $fopen("marks.bin", "rb");
+    ignored = $fread(bank_marks, marks);
+    ignored = $fread(bias_marks, marks);
+    $fclose(marks);
     log_weights = $test$plusargs("weights") != 0;
     ignored = $value$plusargs("gap=%d", gap);
   end
 
   // The core.
   logic start, busy, done, loaded, i__valid, i__ready, weight_write, prediction_valid;
-  logic infer, stop;
+  logic infer;
   logic [31:0] run_samples, batch_samples, rate, halve_every, floor, age;
   logic [31:0] i__payload, weight_data, weight, prediction;
   logic [63:0] clocks, stalls;
@@ -115,7 +126,7 @@ module core_bench;
         end
         NEXT: begin
           got = $fread(run_record, runs);
-          if (got == 28) begin
+          if (got == 28 && !(stop && run != 0)) begin
             {run_samples, ignored, batch_samples, halve_every, age, rate, floor} = run_record;
             infer <= ignored != 0;
             state <= WAIT;
@@ -145,6 +156,8 @@ module core_bench;
           $fclose(arrival_log);
           $fclose(run_log);
           $fclose(final_log);
+          $fclose(checksum_log);
+          $fclose(bias_checksum_log);
           finished <= 1;
           state <= DONE;
         end
@@ -175,6 +188,37 @@ module core_bench;
         $fwrite(instruction_log, "%u%u", now, 32'(dut.sequencer.instruction));
     end
   end
+
+  // Checksums of the words that each update writes: see checksum.py.
+  logic [31:0] bank_marks[1 << `WORD_BITS];
+  logic [31:0] checksum, total, mark;
+  always_ff @(posedge clk) begin
+    if (rst || !busy) checksum <= 0;
+    else if (dut.neurons.pe_0.write) begin
+      mark = bank_marks[`WORD_BITS'(dut.neurons.pe_0.write_address)];
+      total = checksum ^ turned(`COMBINED(mark[15:0]), 5'(dut.neurons.pe_0.write_address));
+      checksum <= mark[31] ? 0 : total;
+      if (mark[31]) $fwrite(checksum_log, "%u%u", now, total);
+    end
+  end
+  logic [31:0] bias_marks[`BIAS_WORDS];
+`ifdef HAS_BIAS_BANK
+  logic [31:0] bias_checksum, bias_total;
+  always_ff @(posedge clk) begin
+    if (rst || !busy) bias_checksum <= 0;
+    else if (dut.biases.`BIAS_WRITE) begin
+      bias_total = bias_checksum ^ turned(dut.biases.adder.o, 5'(dut.biases.`BIAS_ADDRESS));
+      if (bias_marks[`BIAS_BITS'(dut.biases.`BIAS_ADDRESS)][31]) begin
+        bias_checksum <= 0;
+        $fwrite(bias_checksum_log, "%u%u", now, bias_total);
+      end else bias_checksum <= bias_total;
+    end
+  end
+`endif
+
+  function automatic logic [31:0] turned(input logic [31:0] word, input logic [4:0] left);
+    return word << left | word >> (5'd0 - left);
+  endfunction
 
   // The bench's own clock, by which samples come whole, and runs begin.
   logic [63:0] tick, began;

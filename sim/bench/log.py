@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.design import Design
+from hw.design import Design, Layer
 from hw.schedule import Schedule
 from hw.shape import below
 from sim import cycles
+from sim.bench.checksum import NAN, Checksums
 from sim.cycles import CycleModel
 from sim.golden import Golden, LearningRate, Sample, Weights
 
@@ -136,14 +137,24 @@ class Expected:
         self.activations: list[np.ndarray] = []
         self.deltas: list[np.ndarray] = []
         self.weights: list[np.ndarray] = []
+        self.checksums: list[np.ndarray] = []
+        self.bias_checksums: list[np.ndarray] = []
+        self._checksums = Checksums(self.design)
 
-    def add(self, sample: Sample, weights: Weights | None) -> None:
-        """What the golden model computed for the next sample, and the weights that it made."""
+    def add(self, sample: Sample, made: Weights | None, *, every_weight: bool) -> None:
+        """What the golden model computed for the next sample, and the weights that it made.
+
+        Their checksums are kept, and the weights themselves if they are to be compared.
+        """
         self.sums.append(np.concatenate(sample.sums))
         self.activations.append(np.concatenate(sample.activations))
         self.deltas.append(np.concatenate(sample.deltas[::-1]))
-        if weights is not None:
-            self.weights.append(flatten(weights))
+        if made is not None:
+            banks, biases = self._checksums.of(made)
+            self.checksums.append(banks)
+            self.bias_checksums.append(biases)
+            if every_weight:
+                self.weights.append(flatten(made))
 
     @property
     def samples(self) -> int:
@@ -206,6 +217,22 @@ class Expected:
         return np.concatenate([np.empty(0, int), *found])
 
 
+def run_log(folder: Path) -> np.ndarray:
+    """Of each run: clocks, clocks of waiting, clock since the bench's start, samples."""
+    words = _words(folder / "runs.log", 8).astype(np.uint64)
+    return (words[:, ::2] | words[:, 1::2] << np.uint64(32)).astype(np.int64)
+
+
+def samples_taken(folder: Path) -> list[int]:
+    """Samples that the core took of each run."""
+    return run_log(folder)[:, 3].tolist()
+
+
+def _words(path: Path, width: int) -> np.ndarray:
+    words = np.fromfile(path, "<u4")
+    return words[: len(words) // width * width].reshape(-1, width)
+
+
 class Checker:
     """Compares the bench's files with what was expected.
 
@@ -237,6 +264,9 @@ class Checker:
         self._stream("deltas.log", e.deltas, e.delta_neurons, "delta", CycleModel.deltas)
         if e.weights:
             self._weights()
+        self._checksums("checksums.log", e.checksums, CycleModel.updates, e.design.weight_layers)
+        columns = [layer for layer in e.design.weight_layers if layer.mapping == "column"]
+        self._checksums("bias_checksums.log", e.bias_checksums, CycleModel.bias_updates, columns)
         self._instructions()
         self._runs()
         self._final(final)
@@ -253,7 +283,7 @@ class Checker:
 
     def run_clocks(self) -> list[int]:
         """Clocks that each run took."""
-        return [int(clocks) for clocks in self._run_log()[:, 0]]
+        return [int(clocks) for clocks in run_log(self.folder)[:, 0]]
 
     def intervals(self) -> np.ndarray:
         """Clocks from one sample of the first run to the next, as measured."""
@@ -261,16 +291,11 @@ class Checker:
         begun = first[first[:, 1] == first[0, 1], 0] if len(first) else np.empty(0, np.uint32)
         return np.diff(begun[: len(self.expected.runs[0].inputs)].astype(np.int64))
 
-    def _run_log(self) -> np.ndarray:
-        """Of each run: clocks, clocks of waiting, clock since the bench's start, samples."""
-        words = self._words("runs.log", 8).astype(np.uint64)
-        return (words[:, ::2] | words[:, 1::2] << np.uint64(32)).astype(np.int64)
-
     def _late_starts(self) -> list[np.ndarray]:
         """The cycle model's starts of iterations, from the clocks in which samples came."""
         e, found, first, last = self.expected, [], 0, None
         came = self._words("arrivals.log", 1)[:, 0].astype(np.int64)
-        log = zip(e.models, e.runs, self._run_log(), strict=False)
+        log = zip(e.models, e.runs, run_log(self.folder), strict=False)
         for model, run, (_, _, began, _) in log:
             count = len(run.inputs)
             complete = came[first : first + count] - began
@@ -281,12 +306,8 @@ class Checker:
             last = began + starts[model.iterations(count, run.batch)[-1]]
         return found
 
-    def _read(self, name: str) -> np.ndarray:
-        return np.fromfile(self.folder / name, "<u4")
-
     def _words(self, name: str, width: int) -> np.ndarray:
-        words = self._read(name)
-        return words[: len(words) // width * width].reshape(-1, width)
+        return _words(self.folder / name, width)
 
     def _stream(
         self,
@@ -309,8 +330,7 @@ class Checker:
         e = self.expected
         labels = names(e.design)
         after = np.array(e.weights)
-        training = np.repeat([not run.infer for run in e.runs], [len(r.inputs) for r in e.runs])
-        rows = np.cumsum(training) - 1
+        rows = self._training_rows()
         words, bias_words = e.addresses()
         for file, written, address, kind in (
             ("weights.log", e.written(), words, CycleModel.updates),
@@ -331,6 +351,40 @@ class Checker:
             places = address[due.elements] + half * e.in_the_making()[due.samples]
             self._compare(places, found[:, 1], due, kinds, "address {}".format)
 
+    def _checksums(
+        self,
+        name: str,
+        values: list[np.ndarray],
+        events: Callable[[CycleModel], cycles.Events],
+        layers: Sequence[Layer],
+    ) -> None:
+        """Each layer's checksum, which is written with the last word of its update."""
+        biases = events is CycleModel.bias_updates
+        ends = (
+            np.cumsum([layer.outputs if biases else layer.words for layer in layers]).astype(int)
+            - 1
+        )
+
+        def last_words(model: CycleModel) -> cycles.Events:
+            every = events(model)
+            # A run of forward passes alone updates nothing.
+            picked = ends if len(every.clocks) else np.empty(0, int)
+            return cycles.Events(every.clocks[picked], every.behind[picked])
+
+        found, due = self._words(name, 2), self.expected.events(last_words)
+        rows = self._training_rows()
+        what = "checksum of the biases" if biases else "checksum of the weights"
+        labels = [(layer.number, what) for layer in layers]
+        words = np.array(values).reshape(-1, len(layers))[rows[due.samples], due.elements]
+        self._compare(words, found[:, 1], due, labels, "{:08x}".format)
+        self._compare(due.clocks, found[:, 0], due, labels, "clock {}".format)
+
+    def _training_rows(self) -> np.ndarray:
+        """Of each sample its number among those that trained."""
+        runs = self.expected.runs
+        training = np.repeat([not run.infer for run in runs], [len(r.inputs) for r in runs])
+        return np.cumsum(training) - 1
+
     def _instructions(self) -> None:
         e = self.expected
         found, due = self._words("instructions.log", 2), e.events(CycleModel.instructions)
@@ -348,7 +402,7 @@ class Checker:
 
     def _runs(self) -> None:
         e = self.expected
-        log = self._run_log()
+        log = run_log(self.folder)
         pairs = list(zip(e.models, e.starts, strict=False))
         clocks = np.array([model.run_clocks(starts) for model, starts in pairs])
         stalls = np.array([model.stalls(starts) for model, starts in pairs])
@@ -368,7 +422,7 @@ class Checker:
         values = flatten(final)
         elements = np.arange(len(values))
         owner = Events(elements, np.full(len(values), e.samples - 1), elements)
-        self._compare_values(values, self._read("final.log"), owner, names(e.design))
+        self._compare_values(values, self._words("final.log", 1)[:, 0], owner, names(e.design))
 
     # Comparisons: of what was due and what was found, which may be short.
 
@@ -381,7 +435,7 @@ class Checker:
     ) -> None:
         bits = np.ascontiguousarray(due, np.float32).view(np.uint32)
         # The RTL's NaN is the canonical one; numpy's depends on the processor.
-        bits = np.where(np.isnan(due), np.uint32(0x7FC00000), bits)
+        bits = np.where(np.isnan(due), NAN, bits)
         self._compare(bits, found, owner, labels, "{:08x}".format)
 
     def _compare(
@@ -415,5 +469,5 @@ def expect(golden: Golden, expected: Expected, run: Run, *, every_weight: bool) 
     last = len(run.inputs) - 1
     for index, (x, y) in enumerate(zip(run.inputs, run.labels, strict=True)):
         sample = golden.forward(x, y) if run.infer else golden.train(x, y, last=index == last)
-        expected.add(sample, golden.made if every_weight else None)
+        expected.add(sample, None if run.infer else golden.made, every_weight=every_weight)
         yield index

@@ -1,12 +1,17 @@
 """Simulate whole runs of a design and compare them with the models."""
 
+import contextlib
 import dataclasses
 import shutil
+import signal
 import struct
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Protocol
 
 import numpy as np
 
@@ -15,16 +20,34 @@ from hw.core import Core, WeightAddress
 from hw.errors import ToolError
 from hw.pe import ProcessingElement
 from hw.schedule import Schedule
+from hw.shape import below
 from hw.verilog import port_list, to_verilog
 from sim import simulator
-from sim.bench.log import Checker, Expected, Mismatch, Run, addresses, expect, flatten
+from sim.bench.checksum import address_bits, marks
+from sim.bench.log import (
+    Checker,
+    Expected,
+    Mismatch,
+    Run,
+    addresses,
+    expect,
+    flatten,
+    samples_taken,
+)
 from sim.golden import Golden, Weights
 
 BENCH = Path(__file__).parent
-Progress = Callable[[str, int, int], None]
-
-# Weights are compared after every sample up to so many words, beyond only at the end.
+# Weights are logged after every sample up to so many words; beyond only their checksums.
 _MOST_LOGGED = 50_000_000
+
+_CHUNK = 4096  # samples that are converted at once
+
+
+class Progress(Protocol):
+    """Called with what is being done, how much of it is done, of how much, and a note."""
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        """Show it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +56,8 @@ class Simulation:
 
     Members
     -------
-    samples : that the RTL took, all runs.
+    samples : that the RTL took, of each run; fewer than it was given if interrupted.
+    interrupted : whether Ctrl-C ended the runs early. All that ran has been compared.
     mismatches : values and clocks that differ from the models.
     first : the first of them.
     run_clocks, predicted_run_clocks : clocks of each run, of the RTL and of the cycle model.
@@ -42,10 +66,12 @@ class Simulation:
     outputs : of the RTL, for every sample of every run; shape (samples, outputs).
     weights : of the golden model at the end, which the RTL's equal if there is no mismatch.
     clocks_per_second : of simulation.
-    every_weight : whether each weight was compared after each sample.
+    every_weight : whether each weight was compared after each sample, and not only checksums that
+        all of them enter.
     """
 
-    samples: int
+    samples: tuple[int, ...]
+    interrupted: bool
     mismatches: int
     first: Mismatch | None
     run_clocks: tuple[int, ...]
@@ -64,10 +90,10 @@ def simulate(
     runs: Sequence[Run],
     *,
     waves: Path | None = None,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = lambda *_, **__: None,
     keep: Path | None = None,
     seed: int = 1,
-    optimize: int = 1,
+    optimize: int = 2,
     gap: int = 0,
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
@@ -78,13 +104,17 @@ def simulate(
     weights : to start from.
     runs : one after the other, each from the weights that the one before left.
     waves : file for the waves (VCD).
-    progress : called with what is being done, how much of it is done, and of how much.
+    progress : called with what is being done, how much of it is done, of how much, and a note such
+        as "61,000 clocks/s".
     keep : folder for the bench's files; a temporary one by default.
     seed : of uninitialised memories in the simulation.
     optimize : the C++ compiler's level, see sim.simulator.build; 0 suits short runs.
-
     gap : the words of the stream come with gaps of 0 to so many clocks, at random, and the run
         starts with the first sample. Clocks are then compared within each sample only.
+
+    The first SIGINT (Ctrl-C) while the RTL is being simulated ends the run in progress after its
+    sample or batch; what ran is compared. The second one interrupts as usual. Only in Python's main
+    thread, where signals arrive.
 
     Raises ToolError when the simulator is missing or fails.
     """
@@ -98,23 +128,40 @@ def simulate(
         total = sum(len(run.inputs) for run in runs)
         every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
-        _run(schedule, build, runs, folder, every_weight, waves, progress, seed, gap)
+        stopped = _run(schedule, build, runs, folder, every_weight, waves, progress, seed, gap)
         seconds = time.monotonic() - began
-        expected, golden = _expect(schedule, weights, runs, every_weight, progress)
+        ran = _ran(runs, folder) if stopped else runs
+        expected, golden = _expect(schedule, weights, ran, every_weight, progress)
+        progress("comparing", 0, 1)
         checker = Checker(expected, folder)
         checker.check(golden.weights, gaps=gap > 0)
-        return _result(checker, golden, seconds, every_weight)
+        progress("comparing", 1, 1)
+        return _result(checker, golden, runs, seconds, every_weight)
 
 
-def _result(checker: Checker, golden: Golden, seconds: float, every_weight: bool) -> Simulation:
+def _ran(runs: Sequence[Run], folder: Path) -> list[Run]:
+    """What the core took of the runs, when it was stopped."""
+    return [
+        dataclasses.replace(run, inputs=run.inputs[:count], labels=run.labels[:count])
+        for run, count in zip(runs, samples_taken(folder), strict=False)
+    ]
+
+
+def _result(
+    checker: Checker, golden: Golden, runs: Sequence[Run], seconds: float, every_weight: bool
+) -> Simulation:
     expected = checker.expected
     clocks = checker.run_clocks()
     pairs = zip(expected.models, expected.starts, strict=False)
     predicted = [model.run_clocks(starts) for model, starts in pairs]
     intervals = checker.intervals()
     measured = float(intervals.mean()) if len(intervals) else float(predicted[0])
+    given = [len(run.inputs) for run in runs]
+    samples = [len(run.inputs) for run in expected.runs]
+    samples += [0] * (len(given) - len(samples))
     return Simulation(
-        samples=expected.samples,
+        samples=tuple(samples),
+        interrupted=samples != given,
         mismatches=checker.mismatches,
         first=checker.first,
         run_clocks=tuple(clocks),
@@ -141,7 +188,7 @@ def _build(schedule: Schedule, folder: Path, waves: bool, optimize: int) -> simu
     return simulator.build(
         [verilog, bench],
         "core_bench",
-        public=("finished", "trained", "run"),
+        public=("finished", "trained", "run", "stop"),
         repeated={pe.module_name: inputs},
         waves=waves,
         optimize=optimize,
@@ -158,18 +205,29 @@ def _header(schedule: Schedule) -> str:
         f"`define CORE {design.name}",
         f"`define ADDRESS_BITS {address.bank_bits + address.word_bits}",
         f"`define SUMS {{{sums}}}",
+        f"`define COMBINED(count) ({' ^ '.join(map(_counted, pes))})",
+        f"`define WORD_BITS {address_bits(design)}",
+        f"`define BIAS_WORDS {len(below(design.bias_words))}",
     ]
     if design.bias_words:
         latency = 1 + schedule.latencies.adder
         lines.append("`define HAS_BIAS_BANK")
         lines.append(f"`define BIAS_WRITE update_{latency}")
         lines.append(f"`define BIAS_ADDRESS update_address_{latency}")
+        lines.append(f"`define BIAS_BITS {max(1, (design.bias_words - 1).bit_length())}")
     if design.input_deltas:
         lines.append("`define HAS_INPUT_DELTAS")
     if design.batch > 1:
         lines.append(f"`define BATCH_BITS {design.batch.bit_length()}")
     lines.append(f"`define RECORD_WORDS {design.record_words}")
     return "\n".join([*lines, ""])
+
+
+def _counted(pe: int) -> str:
+    """Verilog: the sum of a PE, turned left by its number, if it is among the first `count`."""
+    turn, word = pe % 32, f"dut.neurons.pe_{pe}.sum"
+    turned = f"{{{word}[{31 - turn}:0], {word}[31:{32 - turn}]}}" if turn else word
+    return f"({{32{{count > {pe}}}}} & {turned})"
 
 
 def _write_stimulus(
@@ -182,8 +240,13 @@ def _write_stimulus(
     # The bench's $fread takes the first byte as the highest.
     (folder / "weights.bin").write_bytes(records.astype(">u4").tobytes())
     (folder / "runs.bin").write_bytes(b"".join(map(_run_words, runs)))
-    samples = [np.concatenate([run.inputs, run.labels], axis=1) for run in runs]
-    (folder / "samples.bin").write_bytes(np.concatenate(samples).astype(">f4").tobytes())
+    (folder / "marks.bin").write_bytes(np.concatenate(marks(design)).astype(">u4").tobytes())
+    with (folder / "samples.bin").open("wb") as file:
+        for run in runs:
+            for first in range(0, len(run.inputs), _CHUNK):
+                part = slice(first, first + _CHUNK)
+                words = np.concatenate([run.inputs[part], run.labels[part]], axis=1)
+                file.write(words.astype(">f4").tobytes())
 
 
 def _run_words(run: Run) -> bytes:
@@ -204,44 +267,74 @@ def _run(
     progress: Progress,
     seed: int,
     gap: int,
-) -> None:
+) -> bool:
+    """Simulate; whether it was told to stop."""
+    design = schedule.design
     counts = [len(run.inputs) for run in runs]
-    starved = schedule.design.record_words * gap
-    clocks = sum(counts) * (schedule.clocks_per_iteration + starved)
-    words = len(addresses(schedule.design)) + schedule.design.record_words * (
-        schedule.design.buffer_vectors + 1
-    )
-    before = [sum(counts[:index]) for index in range(len(counts) + 1)]
-
-    def on_line(line: str) -> None:
-        if line.startswith("progress "):
-            run, trained = map(int, line.split()[1:])
-            done = before[run] + (trained if run < len(counts) else 0)
-            progress("simulating the RTL", min(done, before[-1]), before[-1])
-
-    progress("simulating the RTL", 0, before[-1])
-    log = folder / "simulation.log"
+    clocks = sum(counts) * (schedule.clocks_per_iteration + design.record_words * gap)
+    words = len(addresses(design)) + design.record_words * (design.buffer_vectors + 1)
+    log, stop = folder / "simulation.log", folder / "stop"
+    stop.unlink(missing_ok=True)
     try:
-        simulator.run(
-            build,
-            "sim.bench.core_bench",
-            log=log,
-            plusargs=[f"+gap={gap}", *(["+weights"] if every_weight else [])],
-            env={
-                # Half as long again as it takes, and time to load and read weights and samples.
-                "GRADWIRE_MOST_CLOCKS": str(clocks * 3 // 2 + 3 * words + 10_000),
-                "GRADWIRE_PROGRESS_CLOCKS": str(max(1000, clocks // 200)),
-            },
-            waves=waves,
-            seed=seed,
-            on_line=on_line,
-        )
+        with _on_interrupt(stop.touch):
+            simulator.run(
+                build,
+                "sim.bench.core_bench",
+                log=log,
+                plusargs=[f"+gap={gap}", *(["+weights"] if every_weight else [])],
+                env={
+                    # Half as long again as it takes, and time to load and read weights and samples.
+                    "GRADWIRE_MOST_CLOCKS": str(clocks * 3 // 2 + 3 * words + 10_000),
+                    "GRADWIRE_STOP_FILE": str(stop.absolute()),
+                },
+                waves=waves,
+                seed=seed,
+                on_line=_listener(counts, progress),
+            )
     except ToolError as error:
         # The folder may be a temporary one: what the tool said shall outlive it.
         kept = tool.cache_dir() / "simulation.log"
         shutil.copy(log, kept)
         raise ToolError(str(error).replace(str(log.absolute()), str(kept))) from None
-    progress("simulating the RTL", before[-1], before[-1])
+    return stop.exists()
+
+
+def _listener(counts: Sequence[int], progress: Progress) -> Callable[[str], None]:
+    """What takes the bench's lines, and reports how far it is with runs of `counts` samples."""
+    before = [sum(counts[:index]) for index in range(len(counts) + 1)]
+    first: list[tuple[float, int]] = []
+
+    def on_line(line: str) -> None:
+        if not line.startswith("progress "):
+            return
+        run, trained, clock = map(int, line.split()[1:])
+        now = time.monotonic()
+        first[:] = first or [(now, clock)]
+        seconds = now - first[0][0]
+        note = f"{(clock - first[0][1]) / seconds:,.0f} clocks/s" if seconds else ""
+        done = before[run] + (trained if run < len(counts) else 0)
+        progress("simulating the RTL", min(done, before[-1]), before[-1], note=note)
+
+    progress("simulating the RTL", 0, before[-1])
+    return on_line
+
+
+@contextlib.contextmanager
+def _on_interrupt(action: Callable[[], None]) -> Iterator[None]:
+    """The first SIGINT within the block calls `action`; after that, they do as before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        action()
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _expect(

@@ -28,7 +28,9 @@ def check(design: Design, runs: list[Run], seed: int = 1, **options) -> None:
     )
     assert found.mismatches == 0, f"{design}, seed {seed}: {found.first}"
     assert found.run_clocks == found.predicted_run_clocks
-    assert found.samples == len(found.outputs) == sum(len(run.inputs) for run in runs)
+    assert found.samples == tuple(len(run.inputs) for run in runs)
+    assert len(found.outputs) == sum(found.samples)
+    assert not found.interrupted
     assert found.every_weight
 
 
