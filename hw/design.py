@@ -151,6 +151,7 @@ class Design:
         The deltas leave by a port.
     buffer_vectors : training vectors that the buffer holds, a power of two.
     batch : largest batch size of a run.
+    seeded_weights : the machine can also make its initial weights itself, from a seed.
 
     Raises InputError, naming the constraint and the value.
     """
@@ -167,6 +168,7 @@ class Design:
     input_deltas: bool = False
     buffer_vectors: int = 256
     batch: int = 1
+    seeded_weights: bool = False
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
@@ -228,6 +230,7 @@ class Design:
             "deltas" if self.input_deltas else "",
             f"b{self.buffer_vectors}" if self.buffer_vectors != 256 else "",
             f"batch{self.batch}" if self.batch != 1 else "",
+            "seeded" if self.seeded_weights else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
         return "_".join(["gradwire", *parts]).replace("-", "_")
