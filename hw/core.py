@@ -1,6 +1,6 @@
 """The core: the whole machine, but for the source of the training vectors."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,7 @@ from hw.delay import delay
 from hw.design import Design
 from hw.forward import ForwardUnit
 from hw.gradient_descent import GradientDescentUnit
+from hw.initializer import WeightInitializer
 from hw.pe import input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer
@@ -77,6 +78,10 @@ class Core(wiring.Component):
     input_delta, input_delta_valid : deltas of the inputs, if the design has them.
     weight_address, weight_write, weight_data : write port of weights, while not busy.
     weight : word at the address of 2 clocks before, while not busy.
+    initialize : make initial weights, while not busy, if the design can: see WeightInitializer. A
+        start while `initializing` is ignored, and so is the weight port.
+    seed : of the initial weights, 32 bits; read with `initialize`.
+    initializing : from the clock after `initialize` until all weights are written.
     """
 
     clocked = True
@@ -112,6 +117,8 @@ class Core(wiring.Component):
             ports["batch"] = In(below(self.design.batch + 1))
         if self.design.input_deltas:
             ports |= {"input_delta": Out(32), "input_delta_valid": Out(1)}
+        if self.design.seeded_weights:
+            ports |= {"initialize": In(1), "seed": In(32), "initializing": Out(1)}
         super().__init__(ports)
 
     @property
@@ -126,7 +133,7 @@ class Core(wiring.Component):
         self._load(m)
         self._broadcast(m)
         self._streams(m)
-        self._weights(m)
+        self._weights(m, *self._initialize(m))
         return m
 
     def _place(self, m: Module, platform: object) -> None:
@@ -153,17 +160,21 @@ class Core(wiring.Component):
             parts["inputs"] = self.inputs = InputMemory(design.layers[0], schedule.input_copies)
         if design.bias_words:
             parts["biases"] = self.biases = BiasBank(schedule)
+        if design.seeded_weights:
+            parts["initializer"] = self.initializer = WeightInitializer(design)
         for name, component in parts.items():
             place(m, name, component, platform)
 
     def _run(self, m: Module) -> None:
         sequencer = self.sequencer
+        start = self.start & ~self.initializing if self.design.seeded_weights else self.start
         was_busy = Signal()
-        names = ["start", "samples", "infer", "stop", "rate", "halve_every", "floor", "age"]
+        names = ["samples", "infer", "stop", "rate", "halve_every", "floor", "age"]
         if self.design.batch > 1:
             names.append("batch")
         m.d.comb += [getattr(sequencer, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [
+            sequencer.start.eq(start),
             sequencer.loaded.eq(self.buffer.loaded),
             self.buffer.take.eq(sequencer.take),
             self.busy.eq(sequencer.busy),
@@ -177,7 +188,7 @@ class Core(wiring.Component):
         ]
         with m.If(was_busy & ~self.busy):
             m.d.sync += self.done.eq(1)
-        with m.If(self.start & ~self.busy):
+        with m.If(start & ~self.busy):
             m.d.sync += [self.done.eq(0), self.clocks.eq(0), self.trained.eq(0), self.stalls.eq(0)]
 
     def _load(self, m: Module) -> None:
@@ -307,17 +318,34 @@ class Core(wiring.Component):
                 array.vector.eq(store.vector),
             ]
 
-    def _weights(self, m: Module) -> None:
-        """The weight port reaches the banks while the array does not need them."""
+    def _initialize(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """What is written to which bank and word, by the host or by the initializer in its place.
+
+        The initializer is a second host: the core must be as idle as for the first.
+        """
         word = self.weight_address[: self.address.word_bits]
         bank = self.weight_address[self.address.word_bits :]
+        host = (self.weight_write, bank, word, self.weight_data)
+        if not self.design.seeded_weights:
+            return host
+        own = self.initializer
+        m.d.comb += [
+            own.initialize.eq(self.initialize & ~self.start & ~self.busy),
+            own.seed.eq(self.seed),
+            self.initializing.eq(own.initializing),
+        ]
+        pairs = zip((own.write, own.bank, own.word, own.data), host, strict=True)
+        return tuple(Mux(own.initializing, ours, theirs) for ours, theirs in pairs)
+
+    def _weights(self, m: Module, write: Value, bank: Value, word: Value, data: Value) -> None:
+        """The weight port reaches the banks while the array does not need them."""
         array = self.array
         m.d.comb += [
             array.host.eq(~self.busy),
-            array.host_write.eq(self.weight_write),
+            array.host_write.eq(write),
             array.host_bank.eq(bank),
             array.host_address.eq(word),
-            array.host_data.eq(self.weight_data),
+            array.host_data.eq(data),
             self.weight.eq(array.host_read),
         ]
         if self.design.bias_words:
@@ -325,8 +353,8 @@ class Core(wiring.Component):
             bias = delay(m, self.biases.data, 1, "bias")
             m.d.comb += [
                 self.biases.host.eq(~self.busy),
-                self.biases.host_write.eq(self.weight_write & here),
+                self.biases.host_write.eq(write & here),
                 self.biases.host_address.eq(word),
-                self.biases.host_data.eq(self.weight_data),
+                self.biases.host_data.eq(data),
                 self.weight.eq(Mux(delay(m, here, 2, "bias_bank"), bias, array.host_read)),
             ]

@@ -19,6 +19,8 @@ LINTED = [
     ("5-4-3", {"processing_elements": 2, "mapping": ("row", "row")}),
     ("5-4-3", {"processing_elements": 2, "mapping": ("column", "column")}),
     ("6-5-4", {"processing_elements": 7, "mapping": ("row", "column"), "subnormals": "ieee"}),
+    ("5-4-3", {"processing_elements": 2, "mapping": ("row", "column"), "seeded_weights": True}),
+    ("1-1", {"mapping": ("row",), "seeded_weights": True}),
 ]
 
 
