@@ -120,6 +120,13 @@ _DESIGN_OPTIONS = {
             show_default=False,
         ),
     ],
+    "seeded_weights": Annotated[
+        bool,
+        typer.Option(
+            "--seeded-weights",
+            help="The machine can also make its initial weights itself, from a seed.",
+        ),
+    ],
 }
 _DESIGN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Design)} | {
     "pes": None,
