@@ -12,6 +12,7 @@ from typing import Any
 
 from hw.core import Core, WeightAddress
 from hw.design import Design, Layer
+from hw.initializer import initial_scale, initialize_clocks
 from hw.program import LOAD_LATENCY
 from hw.schedule import RUN_OVERHEAD, Schedule
 from hw.verilog import port_list
@@ -53,6 +54,7 @@ def description(schedule: Schedule, verilog: str) -> dict[str, Any]:
         "design": dataclasses.asdict(design),
         "ports": ports(Core(schedule)),
         "weight_port": _weight_port(design),
+        "initializer": _initializer(design),
         "latencies": _latencies(schedule),
         "schedule": _schedule(schedule),
     }
@@ -89,6 +91,17 @@ def _weight_port(design: Design) -> dict[str, Any]:
         "formulas": "n: neuron of the layer, k: input of the layer, from 0; // divides and drops "
         "the rest, % is that rest",
         "layers": [_layer(layer) for layer in design.weight_layers],
+    }
+
+
+def _initializer(design: Design) -> dict[str, Any] | None:
+    """Clocks for which `initializing` stays, and what weights are below; None if there is none."""
+    if not design.seeded_weights:
+        return None
+    scales = map(initial_scale, design.weight_layers, design.activations)
+    return {
+        "clocks": initialize_clocks(design),
+        "limits": [whole * 2.0**exponent for whole, exponent in scales],
     }
 
 

@@ -4,19 +4,23 @@ import hashlib
 import json
 import re
 
+import numpy as np
 import pytest
 
 from gradwire.describe import description, ports
 from hw.core import Core, WeightAddress
 from hw.design import Design
+from hw.initializer import initialize_clocks
 from hw.schedule import design_for, make_schedule
 from hw.verilog import to_verilog
+from sim.initial import seeded_weights
 
 DESIGNS = [
     design_for((3, 3, 3, 1)),
     design_for((5, 4, 3), 2, mapping=("row", "column")),
     design_for((5, 7, 3), 3, mapping=("column", "row")),
     design_for((4, 1), 1, input_deltas=True),
+    design_for((4, 3, 1), 2, seeded_weights=True),
 ]
 designs = pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
 
@@ -43,7 +47,7 @@ def test_every_port_is_told(design):
     assert [port["name"] for port in said if not port["is"]] == []
 
 
-@pytest.mark.parametrize("design", DESIGNS[::3], ids=lambda design: design.name)
+@pytest.mark.parametrize("design", [DESIGNS[0], *DESIGNS[3:]], ids=lambda design: design.name)
 def test_ports_are_the_verilog_s(design):
     schedule = make_schedule(design)
     verilog = to_verilog(Core(schedule))
@@ -78,3 +82,12 @@ def test_latencies_and_clocks_are_the_schedule_s(design):
     assert about["latencies"]["paths"]["sum"] == schedule.latencies.sum
     assert about["schedule"]["clocks_per_iteration"] == schedule.clocks_per_iteration
     assert len(about["schedule"]["phases"]) == len(schedule.operations)
+
+
+def test_the_initializer_is_told_where_there_is_one():
+    assert description(make_schedule(DESIGNS[0]), "")["initializer"] is None
+    found = description(make_schedule(DESIGNS[-1]), "")["initializer"]
+    weights = seeded_weights(DESIGNS[-1], 1).weights
+    for limit, layer in zip(found["limits"], weights, strict=True):
+        assert limit / 2 < np.abs(layer).max() < limit
+    assert found["clocks"] == initialize_clocks(DESIGNS[-1])
