@@ -14,7 +14,8 @@ from hw.schedule import Schedule
 from sim import datasets
 from sim.bench.run import Run, Simulation
 from sim.bench.run import simulate as simulate_runs
-from sim.golden import Golden, LearningRate, Weights, initial_weights
+from sim.golden import Golden, LearningRate, Weights
+from sim.initial import starting_weights
 
 SAMPLES = 6000
 TESTS = 1000
@@ -88,7 +89,7 @@ class Trained:
 def train(design: Design, task: Task, progress: Progress = lambda *_: None) -> Trained:
     """Train on the golden model alone. Raises InputError if the data do not fit the network."""
     data = task.load(design)
-    weights = initial_weights(design.layers, task.seed)
+    weights = starting_weights(design, task.seed)
     golden = Golden(design, weights, LearningRate(rate=task.rate))
     total = task.samples + task.tests
     outputs = []
@@ -150,7 +151,7 @@ def simulate(
     Raises InputError if the data do not fit the network, ToolError when the simulator fails.
     """
     data = task.load(schedule.design)
-    weights = initial_weights(schedule.design.layers, task.seed)
+    weights = starting_weights(schedule.design, task.seed)
     runs = [
         Run(data.train_inputs, data.train_labels, task.rate),
         # With a rate of 0 the machine only infers.

@@ -1,4 +1,4 @@
-"""The initial weights that the machine makes from a seed (Design.seeded_weights), in numpy."""
+"""Initial weights: those that the machine makes from a seed (Design.seeded_weights), in numpy."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hw.design import Design
-from sim.golden import Weights
+from sim.golden import Weights, initial_weights
 
 _MASK = 0xFFFFFFFF
 _SKIPPED = 128
@@ -19,6 +19,13 @@ def random_words(seed: int) -> Iterator[int]:
         t = (x ^ (x << 11)) & _MASK
         x, y, z, w = y, z, w, w ^ (w >> 19) ^ t ^ (t >> 8)
         yield w
+
+
+def starting_weights(design: Design, seed: int) -> Weights:
+    """The machine's own where it makes them, else what the host writes (`initial_weights`)."""
+    if design.seeded_weights:
+        return seeded_weights(design, seed)
+    return initial_weights(design.layers, seed)
 
 
 def seeded_weights(design: Design, seed: int) -> Weights:
