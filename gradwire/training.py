@@ -157,7 +157,10 @@ def simulate(
         # With a rate of 0 the machine only infers.
         Run(data.test_inputs, data.test_labels, 0.0),
     ]
-    simulation = simulate_runs(schedule, weights, runs, progress=progress, waves=waves)
+    own = task.seed if schedule.design.seeded_weights else None
+    simulation = simulate_runs(
+        schedule, weights, runs, progress=progress, waves=waves, initialize=own
+    )
     outputs = simulation.outputs
     whole = len(outputs) == task.samples + task.tests
     accuracy = datasets.accuracy(outputs[task.samples :], data.test_labels) if whole else None

@@ -5,7 +5,7 @@
 // core_bench.vh, generated for each design, defines CORE (the core's module), ADDRESS_BITS (of the
 // weight port), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
 // PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
-// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, BATCH_BITS; and RECORD_WORDS.
+// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, BATCH_BITS; and RECORD_WORDS.
 
 `include "core_bench.vh"
 
@@ -69,6 +69,14 @@ module core_bench;
   logic [`ADDRESS_BITS-1:0] weight_address;
   logic [63:0] record;  // of a file of pairs of words
 
+  // With +initialize=SEED the core makes its weights itself, over those of the file.
+  logic initialize, initializing, initializes;
+  logic [31:0] seed;
+  initial initializes = $value$plusargs("initialize=%d", seed) != 0;
+`ifndef HAS_INITIALIZER
+  assign initializing = 0;
+`endif
+
   `CORE dut (
       .samples(run_samples),
 `ifdef BATCH_BITS
@@ -105,6 +113,7 @@ module core_bench;
   logic [2:0] reading;
   always_ff @(posedge clk) begin
     weight_write <= 0;
+    initialize <= 0;
     start <= 0;
     reading <= reading << 1;
     if (rst) begin
@@ -121,8 +130,10 @@ module core_bench;
             weight_data <= record[31:0];
             weight_write <= state == LOAD;
             reading[0] <= state == READ;
-          end else if (state == LOAD) state <= NEXT;
-          else if (reading == 0) state <= LAST;
+          end else if (state == LOAD) begin
+            initialize <= initializes;
+            state <= NEXT;
+          end else if (reading == 0) state <= LAST;
         end
         NEXT: begin
           got = $fread(run_record, runs);
@@ -136,7 +147,7 @@ module core_bench;
           end
         end
         // The buffer is as full as it gets, so that the run meets no wait for samples.
-        WAIT: if (loaded && (exhausted || !i__ready || gap != 0)) begin
+        WAIT: if (!initializing && loaded && (exhausted || !i__ready || gap != 0)) begin
           start <= 1;
           state <= START;
         end

@@ -95,6 +95,7 @@ def simulate(
     seed: int = 1,
     optimize: int = 2,
     gap: int = 0,
+    initialize: int | None = None,
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
 
@@ -109,6 +110,8 @@ def simulate(
     keep : folder for the bench's files; a temporary one by default.
     seed : of uninitialised memories in the simulation.
     optimize : the C++ compiler's level, see sim.simulator.build; 0 suits short runs.
+    initialize : seed from which the core makes its weights itself (Design.seeded_weights);
+        `weights` are then what it should make, and the core is given none.
     gap : the words of the stream come with gaps of 0 to so many clocks, at random, and the run
         starts with the first sample. Clocks are then compared within each sample only.
 
@@ -124,11 +127,13 @@ def simulate(
         progress("building the simulator", 0, 1)
         build = _build(schedule, folder, waves is not None, optimize)
         progress("building the simulator", 1, 1)
-        _write_stimulus(schedule, weights, runs, folder)
+        _write_stimulus(schedule, weights if initialize is None else None, runs, folder)
         total = sum(len(run.inputs) for run in runs)
         every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
-        stopped = _run(schedule, build, runs, folder, every_weight, waves, progress, seed, gap)
+        stopped = _run(
+            schedule, build, runs, folder, every_weight, waves, progress, seed, gap, initialize
+        )
         seconds = time.monotonic() - began
         ran = _ran(runs, folder) if stopped else runs
         expected, golden = _expect(schedule, weights, ran, every_weight, progress)
@@ -220,6 +225,8 @@ def _header(schedule: Schedule) -> str:
     if design.batch > 1:
         lines.append(f"`define BATCH_BITS {design.batch.bit_length()}")
     lines.append(f"`define RECORD_WORDS {design.record_words}")
+    if design.seeded_weights:
+        lines.append("`define HAS_INITIALIZER")
     return "\n".join([*lines, ""])
 
 
@@ -231,12 +238,14 @@ def _counted(pe: int) -> str:
 
 
 def _write_stimulus(
-    schedule: Schedule, weights: Weights, runs: Sequence[Run], folder: Path
+    schedule: Schedule, weights: Weights | None, runs: Sequence[Run], folder: Path
 ) -> None:
+    """Weights, runs and samples, for the bench to read; NaN where the host has no weights."""
     design = schedule.design
     port = WeightAddress(design)
     where = np.array([port.encode(*place) for place in addresses(design)], np.uint32)
-    records = np.stack([where, flatten(weights).view(np.uint32)], axis=1)
+    values = np.full(len(where), np.nan, np.float32) if weights is None else flatten(weights)
+    records = np.stack([where, values.view(np.uint32)], axis=1)
     # The bench's $fread takes the first byte as the highest.
     (folder / "weights.bin").write_bytes(records.astype(">u4").tobytes())
     (folder / "runs.bin").write_bytes(b"".join(map(_run_words, runs)))
@@ -267,6 +276,7 @@ def _run(
     progress: Progress,
     seed: int,
     gap: int,
+    initialize: int | None,
 ) -> bool:
     """Simulate; whether it was told to stop."""
     design = schedule.design
@@ -275,13 +285,16 @@ def _run(
     words = len(addresses(design)) + design.record_words * (design.buffer_vectors + 1)
     log, stop = folder / "simulation.log", folder / "stop"
     stop.unlink(missing_ok=True)
+    plusargs = [f"+gap={gap}", *(["+weights"] if every_weight else [])]
+    if initialize is not None:
+        plusargs.append(f"+initialize={initialize}")
     try:
         with _on_interrupt(stop.touch):
             simulator.run(
                 build,
                 "sim.bench.core_bench",
                 log=log,
-                plusargs=[f"+gap={gap}", *(["+weights"] if every_weight else [])],
+                plusargs=plusargs,
                 env={
                     # Half as long again as it takes, and time to load and read weights and samples.
                     "GRADWIRE_MOST_CLOCKS": str(clocks * 3 // 2 + 3 * words + 10_000),

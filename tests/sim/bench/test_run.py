@@ -10,6 +10,7 @@ from hw.schedule import design_for, make_schedule
 from sim.bench.log import Checker, Expected, expect
 from sim.bench.run import Run, simulate
 from sim.golden import Golden, LearningRate, initial_weights
+from sim.initial import seeded_weights
 
 SAMPLES = 20
 IN_MAIN_TIER = 30
@@ -93,6 +94,22 @@ def test_best_mapping_of_the_default_trains_and_infers():
     design = design_for((3, 3, 3, 1))
     train, test = random_run(design, 50, 1), random_run(design, 30, 2, infer=True)
     check(design, [train, test, train])
+
+
+@pytest.mark.parametrize("mapping", [("row", "column", "row"), ("column", "row", "column")])
+def test_a_core_that_makes_its_weights_itself(mapping):
+    design = Design(
+        layers=(5, 7, 4, 3), processing_elements=3, mapping=mapping, seeded_weights=True
+    )
+    runs = [random_run(design, SAMPLES, 1)]
+    found = simulate(
+        make_schedule(design), seeded_weights(design, 9), runs, initialize=9, optimize=0
+    )
+    assert found.mismatches == 0, found.first
+    other = simulate(
+        make_schedule(design), seeded_weights(design, 9), runs, initialize=8, optimize=0
+    )
+    assert other.mismatches > 0
 
 
 def test_values_that_overflow_and_vanish():
