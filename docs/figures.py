@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from docs.shapes import chart
+from docs.shapes import rows as shape_rows
 from gradwire.gantt import draw
 from gradwire.training import Task, train
 from hw.activation import DERIVATIVES, EXACT_ENTRIES, interpolation, make_function, table
@@ -112,6 +114,7 @@ def figures() -> dict[str, str]:
     """Drawn figures by file name."""
     return {
         "iteration-784-100-100-10.svg": draw(schedule(BIG, 100)),
+        "shapes.svg": chart(),
         "tree-3.svg": tree(3),
         "tree-12.svg": tree(12),
     }
@@ -180,6 +183,11 @@ def clocks() -> str:
             for s in made
         ],
     )
+
+
+def shapes() -> str:
+    """How busy networks of ten shapes keep the multipliers."""
+    return rows("network|PEs|clocks per iteration|limit|busy|mapping", shape_rows())
 
 
 def formats() -> str:
@@ -319,6 +327,7 @@ def accuracy() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
+    "shapes": shapes,
     "formats": formats,
     "stages": stages,
     "activations": activations,
