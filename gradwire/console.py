@@ -1,10 +1,13 @@
 """Standard error: progress, and how the command line fails."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -18,7 +21,9 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
+from rich.text import Text
 from typer.core import TyperGroup
 
 from hw.errors import InputError, ToolError
@@ -27,13 +32,30 @@ BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
+_TENTHS = 10  # lines of a long piece of work, where there are no bars,
+_SECONDS = 30  # at least so far apart
+
+
+class Interrupted(Exception):
+    """Ctrl-C has ended the work; the text says how far it got."""
+
+
+@dataclasses.dataclass
+class _Life:
+    """When and at which tenth of the work the last line about it was printed."""
+
+    began: float
+    printed: float
+    tenth: int = 0
+
 
 class Reporter:
     """Progress on standard error, one line for each thing being done.
 
-    Bars where standard error is a terminal; elsewhere nothing, or plain lines. Calls may come from
-    several threads. Use it as a context manager; called with what is being done, how much of it is
-    done and of how much, it is the callback that sim.bench.run wants.
+    Bars where standard error is a terminal; elsewhere nothing, or plain lines, but of work that
+    takes minutes a line at every tenth. Calls may come from several threads. Use it as a context
+    manager; called with what is being done, how much of it is done, of how much, and a note such
+    as the speed, it is the callback that sim.bench.run wants.
 
     Parameters
     ----------
@@ -43,14 +65,17 @@ class Reporter:
 
     def __init__(self, *, quiet: bool = False, lines: bool = False) -> None:
         bars = not quiet and sys.stderr.isatty()
-        self._lines = lines and not quiet and not bars
+        self._plain = not quiet and not bars
+        self._lines = lines and self._plain
+        self._lives: dict[str, _Life] = {}
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=14),
             _Count(),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            _Time(),
             console=Console(stderr=True),
             transient=True,
             disable=not bars,
@@ -68,10 +93,25 @@ class Reporter:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
         task = self._task(what)
         # Of a total of 1 there is nothing to count: the bar runs to and fro until it is done.
-        self._progress.update(task, total=None if done < total == 1 else total, completed=done)
+        counted = None if done < total == 1 else total
+        self._progress.update(task, total=counted, completed=done, note=note)
+        if self._plain and total > 1:
+            self._live(what, done, total, note)
+
+    def _live(self, what: str, done: int, total: int, note: str) -> None:
+        """Show in plain lines that long work goes on."""
+        now = time.monotonic()
+        life = self._lives.setdefault(what, _Life(now, now))
+        tenth = done * _TENTHS // total
+        if tenth <= life.tenth or now - life.printed < _SECONDS or done >= total:
+            return
+        life.tenth, life.printed = tenth, now
+        left = (now - life.began) * (total - done) / done
+        parts = [f"{what}: {done:,} of {total:,}", note, f"{left / 60:,.0f} minutes left"]
+        print(", ".join(filter(None, parts)), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def working(self, what: str) -> Iterator[None]:
@@ -92,7 +132,7 @@ class Reporter:
 
     def _task(self, what: str, *, quiet: bool = False) -> TaskID:
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=None)
+            self._tasks[what] = self._progress.add_task(what, total=None, note="")
             if self._lines and not quiet:
                 print(what, file=sys.stderr, flush=True)
         return self._tasks[what]
@@ -123,6 +163,15 @@ class _Count(MofNCompleteColumn):
         return super().render(task) if task.total not in (None, 1) else ""
 
 
+class _Time(TimeRemainingColumn):
+    """Time left, where there is something to count; else the time that it has taken."""
+
+    def render(self, task: Any) -> Any:
+        if task.finished or task.total is None:
+            return TimeElapsedColumn().render(task)
+        return super().render(task) + Text(" left", style="progress.remaining")
+
+
 class Commands(TyperGroup):
     """The sub-commands, with errors in one line on standard error and no traceback."""
 
@@ -136,6 +185,8 @@ class Commands(TyperGroup):
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             code = _say("interrupted", INTERRUPTED)
+        except Interrupted as error:
+            code = _say(str(error), INTERRUPTED)
         except typer.TyperException as error:  # an argument or option that is not as it must be
             code = _say(error.format_message(), error.exit_code)
         except InputError as error:
@@ -161,6 +212,32 @@ class Commands(TyperGroup):
 def _say(message: str, code: int) -> int:
     print("gradwire:", " ".join(message.split()), file=sys.stderr)
     return code
+
+
+@contextlib.contextmanager
+def holding_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold the first Ctrl-C back: what this yields says whether it has come. A second one ends all.
+
+    Only where Ctrl-C would raise KeyboardInterrupt: in the main thread, and not if it is ignored.
+    """
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+
+    before = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or before is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end_on_signals() -> None:
