@@ -13,6 +13,13 @@ NAMES = ("red", "digits", "idx:FOLDER")
 # A pixel is red if its red exceeds the mean of its green and blue by this much, of 256.
 RED_MARGIN = 64
 
+# Pixels to test on where no number is asked for.
+RED_TESTS = 1000
+
+# Images of scikit-learn's digits, and how many of them are for training.
+_DIGITS, _DIGITS_TRAINED = 1797, 1500
+_MOST_TESTS = 10_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -79,9 +86,9 @@ def digits(layers: tuple[int, ...], samples: int, tests: int, seed: int) -> Data
         ) from None
     found = load_digits()
     images, labels = _classes(found.images.astype(np.uint8), found.target, layers, "digits")
-    train = 1500
-    if tests > len(images) - train:
-        raise InputError(f"tests must be 1 to {len(images) - train} for digits, not {tests}")
+    train, most = _DIGITS_TRAINED, _DIGITS - _DIGITS_TRAINED
+    if tests > most:
+        raise InputError(f"tests must be 1 to {most} for digits, not {tests}")
     order = _epochs(train, samples, seed)
     return Dataset(
         _fractions(images[order], 16),
@@ -118,14 +125,31 @@ def _fractions(values: np.ndarray, whole: int) -> np.ndarray:
     return values.astype(np.float32) / np.float32(whole)
 
 
+def usual_tests(name: str) -> int:
+    """Samples to test on where none are asked for: all there are, up to 10,000.
+
+    Raises InputError for an unknown data set or one that cannot be read.
+    """
+    kind, folder = _kind(name)
+    if kind == "idx":
+        return min(len(read_idx(find(Path(folder), "t10k", "labels-idx1"), 1)), _MOST_TESTS)
+    return {"red": RED_TESTS, "digits": _DIGITS - _DIGITS_TRAINED}[kind]
+
+
+def _kind(name: str) -> tuple[str, str]:
+    """Kind and folder of data set `name`."""
+    kind, _, folder = name.partition(":")
+    if name not in ("red", "digits") and not (kind == "idx" and folder):
+        raise InputError(f"data must be one of {', '.join(NAMES)}, not {name!r}")
+    return kind, folder
+
+
 def load(name: str, layers: tuple[int, ...], samples: int, tests: int, seed: int) -> Dataset:
     """Data set `name`, for a network of those layers: red, digits, or idx:FOLDER.
 
     Raises InputError for an unknown data set or one that does not fit the network.
     """
-    kind, _, folder = name.partition(":")
-    if name not in ("red", "digits") and not (kind == "idx" and folder):
-        raise InputError(f"data must be one of {', '.join(NAMES)}, not {name!r}")
+    kind, folder = _kind(name)
     if samples < 1:
         raise InputError(f"samples must be 1 or more, not {samples}")
     if kind == "idx":
