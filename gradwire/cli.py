@@ -14,12 +14,20 @@ import typer
 
 from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.ecp5 import TARGETS, check_target
-from gradwire import __version__, describe, machine, results, tables, training
+from gradwire import __version__, describe, machine, results, saved, tables, training
 from gradwire import component as alone
 from gradwire import demo as main_job
-from gradwire.console import FAILED, Commands, Reporter, end_on_signals
+from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
-from gradwire.training import RATE, SAMPLES, SEED, TESTS, Task, check_seed
+from gradwire.training import (
+    SAMPLES,
+    SEED,
+    TESTS,
+    Simulated,
+    Task,
+    Trained,
+    check_seed,
+)
 from hw import tool
 from hw.design import ACTIVATIONS, Design, parse_topology
 from hw.errors import InputError
@@ -102,6 +110,14 @@ _DESIGN_OPTIONS = {
             metavar="flush|ieee", help="Subnormal numbers: taken as zero, or as they are."
         ),
     ],
+    "batch": Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Mini-batches of up to N samples; train and simulate take batches of N.",
+        ),
+    ],
     "multiplier_stages": Annotated[
         int | None,
         typer.Option(
@@ -137,47 +153,105 @@ _DESIGN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(De
 }
 
 
-def _for_a_design(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that describe a design; it gets them as the dict `chosen`."""
+def _with_options(
+    group: str, options: dict[str, Any], defaults: dict[str, Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command `options`; it gets their values as one dict, the argument `group`."""
 
-    @functools.wraps(command)
-    def wrapped(**values: object) -> None:
-        command(chosen={name: values.pop(name) for name in _DESIGN_OPTIONS}, **values)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(**values: object) -> None:
+            command(**{group: {name: values.pop(name) for name in options}}, **values)
 
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "chosen"]
-    added = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=_DESIGN_DEFAULTS[name], annotation=kind
-        )
-        for name, kind in _DESIGN_OPTIONS.items()
-    ]
-    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    wrapped.__signature__ = inspect.Signature([*keywords, *added])
-    wrapped.__annotations__ = {p.name: p.annotation for p in [*keywords, *added]}
-    return wrapped
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != group]
+        added = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=kind
+            )
+            for name, kind in options.items()
+        ]
+        keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        wrapped.__signature__ = inspect.Signature([*keywords, *added])
+        wrapped.__annotations__ = {p.name: p.annotation for p in [*keywords, *added]}
+        return wrapped
+
+    return decorate
+
+
+_for_a_design = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS)
 
 
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output instead of tables."),
 ]
-Data = Annotated[
-    str,
-    typer.Option(
-        metavar="red|digits|idx:FOLDER",
-        help="Data set. red: whether an RGB pixel is red, for 3 inputs and 1 output. digits: "
-        "scikit-learn's, for 64 inputs and 10 outputs. idx: images and labels in IDX files, such "
-        "as MNIST's, for 784 inputs and 10 outputs.",
-    ),
-]
 Samples = Annotated[int, typer.Option(parser=_whole, metavar="N", help="Samples to train on.")]
 Tests = Annotated[
     int, typer.Option(parser=_whole, metavar="N", help="Samples to test on afterwards.")
 ]
-Rate = Annotated[float, typer.Option(parser=_number, metavar="A", help="Learning rate.")]
-Seed = Annotated[
-    int, typer.Option(parser=_whole, metavar="S", help="Of the data and of the initial weights.")
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="W.npz",
+        help="File for the weights, numpy's .npz: weights1, biases1, weights2, ...",
+        show_default=False,
+    ),
 ]
+
+
+def _open(kind: type, metavar: str, text: str) -> Any:
+    """An option without a default of its own: see `training.plan`."""
+    parser = {int: _whole, float: _number}.get(kind)
+    more = {"parser": parser} if parser else {}
+    return Annotated[
+        kind | None, typer.Option(metavar=metavar, help=text, show_default=False, **more)
+    ]
+
+
+_TASK_OPTIONS = {
+    "data": _open(
+        str,
+        "red|digits|idx:FOLDER",
+        "Data set. red, the default: whether an RGB pixel is red, for 3 inputs and 1 output. "
+        "digits: scikit-learn's, for 64 inputs and 10 outputs. idx: images and labels in IDX "
+        "files, such as MNIST's, for 784 inputs and 10 outputs.",
+    ),
+    "samples": _open(int, "N", f"Samples to train on; {SAMPLES} by default."),
+    "tests": _open(
+        int, "N", f"Samples to test on afterwards; of red {TESTS}, else all up to 10000 by default."
+    ),
+    "rate": _open(
+        float, "A", "Learning rate; by default one that suits data and activations (docs/data.md)."
+    ),
+    "halve_every": _open(
+        int,
+        "K",
+        "Samples after which the rate is halved, 0 for never. Never for red, else a quarter of all "
+        "by default.",
+    ),
+    "rate_floor": _open(
+        float,
+        "A",
+        "The rate does not fall below it. 0 for red, else a tenth of the rate by default.",
+    ),
+    "gain": _open(
+        float,
+        "G",
+        "Initial weights have a deviation of G / sqrt(inputs of the layer); by default as suits "
+        "data and activations.",
+    ),
+    "seed": _open(int, "S", f"Of the data and of the initial weights; {SEED} by default."),
+    "resume": _open(
+        Path,
+        "W.npz",
+        "Begin with the weights of this file. What -o or Ctrl-C has saved is trained on where it "
+        "stopped, with its data and rates where none are given; --samples counts from the very "
+        "first one, and 0 of them only tests.",
+    ),
+}
+_for_training = _with_options("asked", _TASK_OPTIONS, dict.fromkeys(_TASK_OPTIONS))
 
 
 @app.callback(invoke_without_command=True)
@@ -265,54 +339,42 @@ def clocks(
 
 @app.command()
 @_for_a_design
+@_for_training
 def train(
     chosen: dict[str, Any],
+    asked: dict[str, Any],
     topology: Topology,
-    data: Data = "red",
-    samples: Samples = SAMPLES,
-    tests: Tests = TESTS,
-    rate: Rate = RATE,
-    seed: Seed = SEED,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="W.npz",
-            help="File for the weights, numpy's .npz: weights1, biases1, weights2, ...",
-            show_default=False,
-        ),
-    ] = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Train a network on the golden model: what the machine would learn, without simulating it.
 
-    The golden model is numpy, and equal to the hardware in every bit of every weight. (The number
-    of processing elements is the order of additions, and so matters to the last bit.)
+    The golden model is equal to the hardware in every bit of every weight. (The number of
+    processing elements is the order of additions, and so matters to the last bit.)
+
+    Ctrl-C saves the weights, and --resume goes on from there.
     """
-    task = Task(data=data, samples=samples, tests=tests, rate=rate, seed=seed)
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, chosen)
+        design = _schedule(reporter, topology, chosen).design
+        task = _task(design, asked)
         _check_output(output)
-        found = training.train(schedule.design, task, reporter)
-    if output:
-        write_files(output.parent, {output.name: training.archive(found.weights)})
+        found = training.train(design, task, reporter)
+    file = _save(design, task, found, output)
     parts = tables.training(task, found)
-    if output:
-        parts.append(f"Weights: {output}")
-    _show(as_json, results.trained(schedule.design, task, found, output), parts)
+    if file:
+        parts.append(f"Weights: {file}")
+    _show(as_json, results.trained(design, task, found, file), parts)
+    _end_if_interrupted(task, found, file)
 
 
 @app.command()
 @_for_a_design
+@_for_training
 def simulate(
     chosen: dict[str, Any],
+    asked: dict[str, Any],
     topology: Topology,
-    data: Data = "red",
-    samples: Samples = SAMPLES,
-    tests: Tests = TESTS,
-    rate: Rate = RATE,
-    seed: Seed = SEED,
+    output: Output = None,
     waves: Annotated[
         Path | None,
         typer.Option(
@@ -327,15 +389,21 @@ def simulate(
 
     Every activation, delta and weight of every sample must be equal to the golden model's in every
     bit, and happen in the clock that the cycle model says. Exit code 1 if anything differs.
+
+    Ctrl-C ends it early, compares what there is and saves the weights; --resume goes on from there.
     """
-    task = Task(data=data, samples=samples, tests=tests, rate=rate, seed=seed)
     with Reporter(quiet=as_json) as reporter:
         schedule = _schedule(reporter, topology, chosen)
+        design = schedule.design
+        task = _task(design, asked)
+        _check_output(output)
         _check_output(waves)
         outcome = training.simulate(schedule, task, reporter, waves)
-    found = results.simulated(schedule.design, task, outcome, waves)
+    file = _save(design, task, outcome, output)
+    found = results.simulated(design, task, outcome, file, waves)
     _show(as_json, found, tables.simulation(found))
     _fail_unless_exact(found)
+    _end_if_interrupted(task, outcome, file)
 
 
 @app.command()
@@ -487,6 +555,35 @@ def _schedule(reporter: Reporter, topology: str, chosen: dict[str, Any]) -> Sche
         more["mapping"] = tuple(mapping.split(","))
     with reporter.working("making the schedule"):
         return make_schedule(design_for(layers, pes, **more))
+
+
+def _task(design: Design, asked: dict[str, Any]) -> Task:
+    given = dict(asked)
+    file = given.pop("resume")
+    return training.plan(design, given, saved.load(file, design) if file else None)
+
+
+def _save(design: Design, task: Task, found: Trained | Simulated, file: Path | None) -> Path | None:
+    """Save the weights if there is a file for them, or if they would be lost; returns the file."""
+    trained = task.before + found.samples
+    if found.interrupted and found.samples:
+        file = file or Path("build") / f"{design.name}-interrupted.npz"
+    elif found.interrupted:
+        return None
+    if file:
+        content = saved.archive(found.weights, design, task.kept(), trained)
+        write_files(file.parent, {file.name: content})
+    return file
+
+
+def _end_if_interrupted(task: Task, found: Trained | Simulated, file: Path | None) -> None:
+    if not found.interrupted:
+        return
+    text = f"interrupted after {task.before + found.samples:,} of {task.total:,} samples"
+    if file:
+        text += f"; the weights are in {file}: the same command with --resume {file} goes on"
+    sys.stdout.flush()
+    raise Interrupted(text)
 
 
 def _check_output(file: Path | None) -> None:

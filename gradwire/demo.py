@@ -10,6 +10,7 @@ from gradwire import machine, training
 from gradwire.console import Reporter
 from gradwire.files import write_files
 from gradwire.results import simulated
+from gradwire.saved import archive
 from hw.design import parse_topology
 from hw.schedule import design_for, make_schedule
 
@@ -30,18 +31,24 @@ def demo(folder: Path, task: training.Task, reporter: Reporter) -> dict[str, Any
         lambda: machine.synthesize(schedule, TARGET, training.SEED, folder / TARGET, reporter)
     )
 
-    def progress(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
         if synthesis.done():
             synthesis.result()  # raises at once what would else come up after the simulation
-        reporter(what, done, total)
+        reporter(what, done, total, note)
 
-    trained = training.train(schedule.design, task, progress)
+    design = schedule.design
+    trained = training.train(design, task, progress)
+    if trained.interrupted:
+        raise KeyboardInterrupt
     found = training.simulate(schedule, task, progress)
-    write_files(folder, {"weights.npz": training.archive(found.simulation.weights)})
+    if found.interrupted:
+        raise KeyboardInterrupt
+    weights = archive(found.weights, design, task.kept(), task.samples)
+    write_files(folder, {"weights.npz": weights})
     return {
         "generate": generated,
         "train": {"accuracy": trained.accuracy},
-        "simulate": simulated(schedule.design, task, found),
+        "simulate": simulated(design, task, found),
         "synth": synthesis.result(),
     }
 

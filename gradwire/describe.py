@@ -27,6 +27,7 @@ def clocks(schedule: Schedule) -> dict[str, Any]:
     return {
         "topology": design.topology,
         "pes": design.processing_elements,
+        "batch": design.batch,
         "clocks_per_iteration": schedule.clocks_per_iteration,
         "clocks_per_sample": round(schedule.clocks_per_sample, 6),
         "inference_clocks": schedule.inference_clocks,

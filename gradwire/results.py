@@ -11,6 +11,8 @@ from hw.design import Design
 def trained(design: Design, task: Task, found: Trained, weights: Path | None) -> dict[str, Any]:
     """What `gradwire train --json` prints; losses that are no number are null."""
     return _asked(design, task) | {
+        "samples": found.samples,
+        "interrupted": found.interrupted,
         "accuracy": found.accuracy,
         "loss": [
             {"samples": samples, "cross_entropy": loss if math.isfinite(loss) else None}
@@ -21,11 +23,17 @@ def trained(design: Design, task: Task, found: Trained, weights: Path | None) ->
 
 
 def simulated(
-    design: Design, task: Task, found: Simulated, waves: Path | None = None
+    design: Design,
+    task: Task,
+    found: Simulated,
+    weights: Path | None = None,
+    waves: Path | None = None,
 ) -> dict[str, Any]:
     """What `gradwire simulate --json` prints."""
     simulation = found.simulation
     return _asked(design, task) | {
+        "samples": found.samples,
+        "interrupted": found.interrupted,
         "bit_exact": simulation.mismatches == 0,
         "mismatches": simulation.mismatches,
         "first_mismatch": str(simulation.first) if simulation.first else None,
@@ -33,6 +41,7 @@ def simulated(
         "clocks_per_iteration_predicted": simulation.predicted_clocks_per_iteration,
         "accuracy": found.accuracy,
         "simulated_clocks_per_second": round(simulation.clocks_per_second),
+        "weights": str(weights) if weights else None,
         "waves": str(waves) if waves else None,
     }
 
@@ -43,7 +52,12 @@ def _asked(design: Design, task: Task) -> dict[str, Any]:
         "pes": design.processing_elements,
         "data": task.data,
         "samples": task.samples,
+        "samples_before": task.before,
         "tests": task.tests,
         "rate": task.rate,
+        "halve_every": task.halve_every,
+        "rate_floor": task.rate_floor,
+        "batch": design.batch,
+        "gain": task.gain,
         "seed": task.seed,
     }

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gradwire import paper
+from gradwire import describe, paper
 from gradwire.training import Task, Trained
 from hw.schedule import Schedule, design_for, make_schedule
 from sim.cycles import CycleModel
@@ -70,15 +70,18 @@ def clocks(schedule: Schedule) -> list[object]:
             f"{phase.clocks:,}",
             _span(phase.start, phase.clocks, total),
         )
-    rows: list[tuple[str, object]] = [
-        ("clocks per iteration", f"{total:,}"),
+    each = describe.clocks(schedule)["clocks_per_sample"]
+    rows: list[tuple[str, object]] = [("clocks per iteration", f"{total:,}")]
+    if design.batch > 1:
+        rows.append((f"clocks per sample, batches of {design.batch:,}", f"{each:,.1f}"))
+    rows += [
         ("useful multiply-adds", f"{design.useful_multiply_adds:,}"),
         ("limit (every element busy always)", f"{design.limit_clocks:,} clocks"),
         ("multiply-adds retire in", f"{schedule.multiply_add_busy:.1%} of elements' clocks"),
     ]
     theirs = paper.ITERATION_CLOCKS.get(design.topology)
     if theirs:
-        rows.append(("the paper's machine", f"{theirs:,} clocks: {theirs / total:.2f} times ours"))
+        rows.append(("the paper's machine", f"{theirs:,} clocks: {theirs / each:.2f} times ours"))
     return [table, facts("In sum", rows)]
 
 
@@ -126,11 +129,22 @@ def training(task: Task, trained: Trained) -> list[object]:
         (f"{samples:,}", f"{loss:.4f}", _bar(loss, most).ljust(_BAR))
         for samples, loss in trained.loss
     ]
-    return [
-        _grid("Cross-entropy while training", ("samples", "loss", ""), rows),
-        f"{trained.accuracy:.1%} of {task.tests:,} test samples are right "
-        f"after training on {task.samples:,} (rate {task.rate:g}, seed {task.seed}).",
-    ]
+    parts: list[object] = []
+    if rows:
+        parts.append(_grid("Cross-entropy while training", ("samples", "loss", ""), rows))
+    if trained.accuracy is not None:
+        parts.append(
+            f"{trained.accuracy:.2%} of {task.tests:,} test samples are right "
+            f"after training on {task.total:,} ({_rates(task)}, seed {task.seed})."
+        )
+    return parts
+
+
+def _rates(task: Task) -> str:
+    text = f"rate {task.rate:g}"
+    if task.halve_every:
+        text += f", halved every {task.halve_every:,} down to {task.rate_floor:g}"
+    return text
 
 
 def _bar(value: float, most: float) -> str:
@@ -140,16 +154,21 @@ def _bar(value: float, most: float) -> str:
 def simulation(found: dict[str, Any]) -> list[object]:
     """What `gradwire simulate` found, from its JSON."""
     rows = [
-        ("samples trained at RTL", f"{found['samples']:,}, then {found['tests']:,} tested"),
+        ("samples trained at RTL", _samples(found)),
         ("bit exact, clock exact", "yes" if found["bit_exact"] else "NO"),
         ("mismatches", f"{found['mismatches']:,}"),
         ("clocks per iteration", _measured(found)),
         ("accuracy of the RTL", _percent(found["accuracy"])),
         ("simulation", f"{found['simulated_clocks_per_second']:,} clocks a second"),
     ]
-    if found["waves"]:
-        rows.append(("waves", found["waves"]))
+    rows += [(name, found[name]) for name in ("weights", "waves") if found[name]]
     return [facts(f"{found['topology']} at RTL, beside the models", rows)]
+
+
+def _samples(found: dict[str, Any]) -> str:
+    before = f" after {found['samples_before']:,}" if found["samples_before"] else ""
+    then = "interrupted" if found["interrupted"] else f"{found['tests']:,} tested"
+    return f"{found['samples']:,}{before}, then {then}"
 
 
 def synthesis(found: dict[str, Any]) -> list[object]:
@@ -210,4 +229,4 @@ def _iteration(found: dict[str, Any]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.1%}"
+    return "unknown" if share is None else f"{share:.2%}"

@@ -21,11 +21,11 @@ def random_words(seed: int) -> Iterator[int]:
         yield w
 
 
-def starting_weights(design: Design, seed: int) -> Weights:
+def starting_weights(design: Design, seed: int, gain: float) -> Weights:
     """The machine's own where it makes them, else what the host writes (`initial_weights`)."""
     if design.seeded_weights:
         return seeded_weights(design, seed)
-    return initial_weights(design.layers, seed)
+    return initial_weights(design.layers, seed, gain)
 
 
 def seeded_weights(design: Design, seed: int) -> Weights:

@@ -11,6 +11,7 @@ import pytest
 
 import gradwire
 from fpga_flows import ecp5
+from gradwire.console import Reporter
 from gradwire.paper import NEURON_CLOCKS
 from hw import tool
 from hw.schedule import design_for, make_schedule
@@ -48,7 +49,9 @@ def test_clocks_json(run_json):
     assert list(found) == [
         "topology",
         "pes",
+        "batch",
         "clocks_per_iteration",
+        "clocks_per_sample",
         "useful_multiply_adds",
         "limit_clocks",
         "multiply_add_busy",
@@ -72,6 +75,16 @@ def test_clocks_beside_the_paper_s(run, topology, theirs):
     result = run("clocks", topology)
     assert result.exit_code == 0
     assert re.search(rf"paper's machine .* {theirs} clocks: \d+\.\d\d times ours", result.stdout)
+
+
+def test_clocks_of_batches(run, run_json):
+    found = run_json("clocks", "784-100-100-10", "--batch", "16")
+    assert found["batch"] == 16
+    shown = " ".join(run("clocks", "784-100-100-10", "--batch", "16").stdout.split())
+    each = found["clocks_per_sample"]
+    assert f"clocks per sample, batches of 16 │ {each:,.1f} " in shown
+    assert f"16,075 clocks: {16075 / each:.2f} times ours" in shown
+    assert "batches" not in run("clocks", "784-100-100-10").stdout
 
 
 def test_clocks_of_a_network_the_paper_does_not_have(run):
@@ -105,13 +118,94 @@ def test_train_learns_and_saves_its_weights(run_json, folder):
             "biases2": (3,),
             "weights3": (1, 3),
             "biases3": (1,),
+            "state": (),
         }
 
 
 def test_train_for_people(run):
-    result = run("train", "3-3-3-1", "--samples", "300", "--tests", "100")
+    words = ("train", "3-3-3-1", "--tests", "100")
+    result = run(*words, "--samples", "300", "-o", "W.npz")
     assert result.exit_code == 0
-    assert re.search(r"\d+\.\d% of 100 test samples are right after training on 300", result.stdout)
+    assert "Cross-entropy" in result.stdout and "Weights: W.npz" in result.stdout
+    tested = run(*words, "--resume", "W.npz", "--samples", "0").stdout
+    assert "after training on 300 (rate 0.3, seed 1)" in tested and "Cross" not in tested
+    slower = run(*words, "--samples", "300", "--halve-every", "100", "--rate-floor", "0.1").stdout
+    assert "(rate 0.3, halved every 100 down to 0.1, seed 1)" in slower
+    assert re.search(
+        r"\d+\.\d\d% of 100 test samples are right after training on 300", result.stdout
+    )
+
+
+def test_weights_are_trained_on_where_they_were_left(run_json, folder):
+    words = ("train", "3-3-3-1", "--tests", "100", "--halve-every", "90", "--rate-floor", "0.1")
+    whole = run_json(*words, "--samples", "300", "-o", "whole.npz")
+    run_json(*words, "--samples", "120", "-o", "W.npz")
+    rest = run_json("train", "3-3-3-1", "--resume", "W.npz", "--samples", "300", "-o", "W.npz")
+    assert (rest["samples"], rest["samples_before"], rest["halve_every"]) == (180, 120, 90)
+    assert (rest["accuracy"], rest["interrupted"]) == (whole["accuracy"], False)
+    with np.load("whole.npz") as one, np.load("W.npz") as other:
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
+
+
+def test_weights_are_only_tested(run_json, folder):
+    trained = run_json("train", "3-3-3-1", "--samples", "300", "-o", "W.npz")
+    words = ("train", "3-3-3-1", "--resume", "W.npz", "--samples", "0", "--pes", "2")
+    tested = run_json(*words)
+    assert (tested["samples"], tested["loss"], tested["weights"]) == (0, [], None)
+    assert tested["accuracy"] == pytest.approx(trained["accuracy"], abs=0.01)
+
+
+class StoppedGolden(Golden):
+    """A model during whose 120th sample Ctrl-C is pressed."""
+
+    samples = 0
+
+    def train(self, *sample):
+        StoppedGolden.samples += 1
+        if StoppedGolden.samples == 120:
+            signal.raise_signal(signal.SIGINT)
+        return super().train(*sample)
+
+
+@pytest.mark.parametrize(
+    "output, file", [(["-o", "W.npz"], "W.npz"), ([], "build/gradwire_3_3_3_1_p3-interrupted.npz")]
+)
+def test_train_interrupted_and_resumed(run, run_json, monkeypatch, output, file):
+    words = ("train", "3-3-3-1", "--samples", "300", "--tests", "50", *output)
+    with monkeypatch.context() as patch:
+        patch.setattr(StoppedGolden, "samples", 0)
+        patch.setattr("gradwire.training.Golden", StoppedGolden)
+        result = run(*words, "--json")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        f"gradwire: interrupted after 120 of 300 samples; the weights are in {file}: "
+        f"the same command with --resume {file} goes on\n"
+    )
+    found = json.loads(result.stdout)
+    assert (found["interrupted"], found["samples"], found["weights"]) == (True, 120, file)
+    assert found["accuracy"] is None
+    run_json(*words, "--resume", file, "-o", "rest.npz")
+    run_json(*words, "-o", "whole.npz")
+    with np.load("whole.npz") as one, np.load("rest.npz") as other:
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
+
+
+def test_train_interrupted_at_once(run, folder, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gradwire.training.Golden", stopped)
+    result = run("train", "3-3-3-1", "-o", "W.npz")
+    assert (result.exit_code, result.stderr) == (130, "gradwire: interrupted\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_batches(run_json):
+    found = run_json("train", "3-3-3-1", "--samples", "3000", "--batch", "4", "--gain", "1.5")
+    assert (found["batch"], found["rate"], found["gain"]) == (4, 1.2, 1.5)
+    assert found["accuracy"] > 0.8
 
 
 def test_losses_that_are_no_number_are_null(run, run_json):
@@ -150,6 +244,56 @@ def test_simulate_json(run_json, simulator_3_3_3_1):
     assert found["clocks_per_iteration_measured"] == found["clocks_per_iteration_predicted"]
     assert found["simulated_clocks_per_second"] > 0
     trained = run_json("train", "3-3-3-1", "--samples", "60", "--tests", "40")
+    assert found["accuracy"] == trained["accuracy"]
+
+
+def test_simulate_saves_and_resumes_what_train_trains(run_json, simulator_3_3_3_1):
+    words = ("--samples", "60", "--tests", "40")
+    run_json("train", "3-3-3-1", *words, "-o", "whole.npz")
+    run_json("simulate", "3-3-3-1", *words, "--samples", "25", "-o", "W.npz")
+    found = run_json("simulate", "3-3-3-1", "--resume", "W.npz", "--samples", "60", "-o", "W.npz")
+    assert (found["bit_exact"], found["samples"], found["samples_before"]) == (True, 35, 25)
+    with np.load("whole.npz") as one, np.load("W.npz") as other:
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
+
+
+class Interrupted:
+    """Progress that is Ctrl-C's when the RTL has begun."""
+
+    def __init__(self, monkeypatch):
+        self.pressed = False
+        monkeypatch.setattr(Reporter, "__call__", self)
+
+    def __call__(self, what, done, total, note=""):
+        if what == "simulating the RTL" and done and not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_simulate_interrupted_and_resumed(run, run_json, monkeypatch, simulator_3_3_3_1):
+    words = ("simulate", "3-3-3-1", "--samples", "3000", "--tests", "40")
+    with monkeypatch.context() as patch:
+        Interrupted(patch)
+        result = run(*words, "-o", "W.npz", "--json")
+    assert result.exit_code == 130
+    found = json.loads(result.stdout)
+    trained = found["samples"]
+    assert 0 < trained < 3000
+    assert (found["interrupted"], found["bit_exact"], found["accuracy"]) == (True, True, None)
+    assert f"interrupted after {trained:,} of 3,000 samples; " in result.stderr
+    rest = run_json(*words, "--resume", "W.npz", "-o", "W.npz")
+    assert (rest["bit_exact"], rest["samples"]) == (True, 3000 - trained)
+    run_json("train", *words[1:], "-o", "whole.npz")
+    with np.load("whole.npz") as one, np.load("W.npz") as other:
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
+
+
+def test_simulate_only_tests(run_json, simulator_3_3_3_1):
+    trained = run_json("train", "3-3-3-1", "--samples", "60", "--tests", "40", "-o", "W.npz")
+    found = run_json("simulate", "3-3-3-1", "--resume", "W.npz", "--samples", "0")
+    assert (found["bit_exact"], found["samples"], found["tests"]) == (True, 0, 40)
     assert found["accuracy"] == trained["accuracy"]
 
 
