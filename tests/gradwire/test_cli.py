@@ -161,11 +161,11 @@ class StoppedGolden(Golden):
 
     samples = 0
 
-    def train(self, *sample):
+    def train(self, *sample, **more):
         StoppedGolden.samples += 1
         if StoppedGolden.samples == 120:
             signal.raise_signal(signal.SIGINT)
-        return super().train(*sample)
+        return super().train(*sample, **more)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_simulate_json(run_json, simulator_3_3_3_1):
 
 
 def test_simulate_saves_and_resumes_what_train_trains(run_json, simulator_3_3_3_1):
-    words = ("--samples", "60", "--tests", "40")
+    words = ("--samples", "60", "--tests", "40", "--halve-every", "17", "--rate-floor", "0.1")
     run_json("train", "3-3-3-1", *words, "-o", "whole.npz")
     run_json("simulate", "3-3-3-1", *words, "--samples", "25", "-o", "W.npz")
     found = run_json("simulate", "3-3-3-1", "--resume", "W.npz", "--samples", "60", "-o", "W.npz")
@@ -271,15 +271,20 @@ class Interrupted:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_simulate_interrupted_and_resumed(run, run_json, monkeypatch, simulator_3_3_3_1):
-    words = ("simulate", "3-3-3-1", "--samples", "3000", "--tests", "40")
+@pytest.mark.parametrize(
+    "batch",
+    ["1", pytest.param("4", marks=pytest.mark.slow)],  # another simulator to build
+)
+def test_simulate_interrupted_and_resumed(run, run_json, monkeypatch, simulator_3_3_3_1, batch):
+    words = ("simulate", "3-3-3-1", "--samples", "3000", "--tests", "40", "--batch", batch)
+    words += ("--halve-every", "700", "--rate-floor", "0.1")
     with monkeypatch.context() as patch:
         Interrupted(patch)
         result = run(*words, "-o", "W.npz", "--json")
     assert result.exit_code == 130
     found = json.loads(result.stdout)
     trained = found["samples"]
-    assert 0 < trained < 3000
+    assert 0 < trained < 3000 and trained % int(batch) == 0
     assert (found["interrupted"], found["bit_exact"], found["accuracy"]) == (True, True, None)
     assert f"interrupted after {trained:,} of 3,000 samples; " in result.stderr
     rest = run_json(*words, "--resume", "W.npz", "-o", "W.npz")
@@ -302,13 +307,13 @@ class WrongGolden(Golden):
 
     samples = 0
 
-    def train(self, inputs, labels):
-        sample = super().train(inputs, labels)
+    def train(self, *sample, **more):
+        found = super().train(*sample, **more)
         WrongGolden.samples += 1
         if WrongGolden.samples == 3:
             weight = self.weights.weights[1]
             weight[2, 1] = np.nextafter(weight[2, 1], np.float32(9))
-        return sample
+        return found
 
 
 def test_simulate_names_the_first_mismatch(run, simulator_3_3_3_1, monkeypatch):
