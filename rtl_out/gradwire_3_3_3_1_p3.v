@@ -515,26 +515,27 @@ module adder_e8f23_flush_3(b, clk, rst, o, a);
   assign \$126  = { 1'h0, s2_left[4:2], 2'h0 };
 endmodule
 
-module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, weight_write, weight_data, clk, rst, busy, done, loaded, clocks, trained, i__ready, prediction, prediction_valid, weight, start);
+module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, i__payload, i__valid, weight_address, weight_write, weight_data, clk, rst, busy, done, loaded, clocks, trained, stalls, i__ready
+, prediction, prediction_valid, weight, start);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
-  wire [1:0] \$1 ;
+  wire [31:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [64:0] \$15 ;
-  wire [32:0] \$16 ;
-  wire \$17 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire [2:0] \$17 ;
   wire \$18 ;
   wire \$19 ;
-  wire [1:0] \$2 ;
+  wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [2:0] \$22 ;
-  wire [2:0] \$23 ;
-  wire \$24 ;
-  wire [1:0] \$25 ;
+  wire \$22 ;
+  wire [64:0] \$23 ;
+  wire [32:0] \$24 ;
+  wire [64:0] \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
@@ -547,24 +548,35 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire [2:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire [31:0] \$4 ;
   wire \$40 ;
-  reg \$41 ;
-  reg [63:0] \$42 ;
-  reg [31:0] \$43 ;
-  reg \$44 ;
-  reg [1:0] \$45 ;
-  reg \$46 ;
-  wire [31:0] \$5 ;
+  wire [3:0] \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  reg \$45 ;
+  reg [63:0] \$46 ;
+  reg [31:0] \$47 ;
+  reg [63:0] \$48 ;
+  reg \$49 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   wire [31:0] activation;
-  wire [31:0] \activation$75 ;
+  wire [31:0] \activation$94 ;
+  input [31:0] age;
+  wire [31:0] age;
+  wire [31:0] \age$31 ;
+  wire begins;
+  wire \begins$70 ;
+  wire [3:0] begins_tag;
+  wire \begins_tag.copy ;
+  wire [2:0] \begins_tag.vector ;
   wire [31:0] bias;
   reg [31:0] bias_1 = 32'd0;
   reg bias_bank_1 = 1'h0;
@@ -577,30 +589,30 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   reg broadcast_one_1 = 1'h0;
   output busy;
   wire busy;
-  wire \busy$25 ;
+  wire \busy$37 ;
   wire [2:0] carry_address;
-  wire [2:0] \carry_address$64 ;
+  wire [2:0] \carry_address$83 ;
   wire [31:0] change;
   input clk;
   wire clk;
   output [63:0] clocks;
   reg [63:0] clocks = 64'h0000000000000000;
-  wire [21:0] control;
-  wire [21:0] \control$54 ;
-  wire \control$54.active ;
-  wire [2:0] \control$54.adder_select ;
-  wire [2:0] \control$54.bank_address ;
-  wire \control$54.bias ;
-  wire [2:0] \control$54.bias_address ;
-  wire [1:0] \control$54.element ;
-  wire \control$54.final ;
-  wire [1:0] \control$54.finished ;
-  wire \control$54.first_fold ;
-  wire \control$54.local_address ;
-  wire \control$54.local_input ;
-  wire \control$54.reduce ;
-  wire \control$54.update ;
-  wire \control$54.valid ;
+  wire [22:0] control;
+  wire [22:0] \control$68 ;
+  wire \control$68.active ;
+  wire [2:0] \control$68.adder_select ;
+  wire [2:0] \control$68.bank_address ;
+  wire \control$68.bias ;
+  wire [2:0] \control$68.bias_address ;
+  wire [1:0] \control$68.element ;
+  wire \control$68.final ;
+  wire [1:0] \control$68.finished ;
+  wire \control$68.first_fold ;
+  wire [1:0] \control$68.local_address ;
+  wire \control$68.local_input ;
+  wire \control$68.reduce ;
+  wire \control$68.update ;
+  wire \control$68.valid ;
   wire \control.active ;
   wire [2:0] \control.adder_select ;
   wire [2:0] \control.bank_address ;
@@ -610,106 +622,148 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   wire \control.final ;
   wire [1:0] \control.finished ;
   wire \control.first_fold ;
-  wire \control.local_address ;
+  wire [1:0] \control.local_address ;
   wire \control.local_input ;
   wire \control.reduce ;
   wire \control.update ;
   wire \control.valid ;
+  wire copy;
+  wire \copy$100 ;
+  wire \copy$120 ;
+  wire \copy$60 ;
+  wire \copy$99 ;
   wire [31:0] data;
-  wire [31:0] \data$66 ;
-  wire [31:0] \data$81 ;
+  wire [31:0] \data$102 ;
+  wire [31:0] \data$85 ;
   wire [31:0] delta;
+  wire delta_copy;
+  wire [1:0] delta_layer;
   wire delta_valid;
   output done;
   reg done = 1'h0;
-  reg fold = 1'h0;
-  wire half;
-  wire \half$38 ;
+  input [31:0] floor;
+  wire [31:0] floor;
+  wire [31:0] \floor$30 ;
+  input [31:0] halve_every;
+  wire [31:0] halve_every;
+  wire [31:0] \halve_every$29 ;
   wire host;
-  wire \host$103 ;
+  wire \host$135 ;
   wire [2:0] host_address;
-  wire [2:0] \host_address$105 ;
+  wire [2:0] \host_address$137 ;
   wire [1:0] host_bank;
   wire [31:0] host_data;
-  wire [31:0] \host_data$106 ;
+  wire [31:0] \host_data$138 ;
   wire [31:0] host_read;
   wire host_write;
-  wire \host_write$104 ;
+  wire \host_write$136 ;
   wire [31:0] i;
   input [31:0] i__payload;
   wire [31:0] i__payload;
-  wire [31:0] \i__payload$26 ;
+  wire [31:0] \i__payload$38 ;
   output i__ready;
   wire i__ready;
-  wire \i__ready$27 ;
+  wire \i__ready$39 ;
   input i__valid;
   wire i__valid;
-  wire \i__valid$28 ;
+  wire \i__valid$40 ;
   wire [1:0] index;
-  wire input_address;
-  reg [1:0] input_lane = 2'h0;
+  input infer;
+  wire infer;
+  wire \infer$26 ;
+  wire [1:0] input_address;
+  wire [1:0] input_lane;
   wire input_write;
-  wire \input_write$40 ;
+  wire \input_write$51 ;
   wire [31:0] label;
   wire label_address;
+  wire label_copy;
   wire label_write;
-  (* init = 2'h0 *)
   wire [1:0] lane;
-  wire [1:0] \lane$93 ;
+  wire [1:0] \lane$125 ;
   wire [1:0] layer;
-  wire [1:0] \layer$79 ;
+  wire [1:0] \layer$98 ;
   output loaded;
   wire loaded;
-  wire \loaded$21 ;
-  wire \loaded$22 ;
+  wire \loaded$33 ;
+  wire \loaded$34 ;
   wire [31:0] network_input;
+  wire [1:0] next_index;
+  wire [1:0] \next_index$111 ;
+  wire [3:0] next_tag;
+  wire [3:0] \next_tag$113 ;
+  wire \next_tag$113.copy ;
+  wire [2:0] \next_tag$113.vector ;
+  wire \next_tag.copy ;
+  wire [2:0] \next_tag.vector ;
+  wire [2:0] number;
   wire [31:0] o;
+  wire offset;
   output [31:0] prediction;
   wire [31:0] prediction;
   output prediction_valid;
   wire prediction_valid;
   input [31:0] rate;
   wire [31:0] rate;
-  wire [31:0] \rate$48 ;
+  wire [31:0] \rate$28 ;
   wire [2:0] read_address;
-  wire read_half;
+  wire read_copy;
+  wire \read_copy$105 ;
   wire read_index;
   wire register_address;
-  wire \register_address$95 ;
+  wire \register_address$127 ;
   wire [1:0] register_lane;
   wire register_write;
-  wire \register_write$91 ;
-  wire [31:0] result;
-  wire result_backward;
-  wire [1:0] result_layer;
+  wire \register_write$123 ;
+  wire [3:0] result;
+  wire [31:0] \result$87 ;
+  wire \result.copy ;
+  wire [2:0] \result.vector ;
+  wire [3:0] result_tag;
+  wire \result_tag.copy ;
+  wire [2:0] \result_tag.vector ;
   wire result_valid;
   input rst;
   wire rst;
   input [31:0] samples;
   wire [31:0] samples;
-  wire [31:0] \samples$20 ;
+  wire [31:0] \samples$25 ;
+  output [63:0] stalls;
+  reg [63:0] stalls = 64'h0000000000000000;
   input start;
   wire start;
-  wire \start$19 ;
+  wire \start$32 ;
+  wire step;
+  wire [31:0] \step$61 ;
+  wire [31:0] \step$62 ;
+  input stop;
+  wire stop;
+  wire \stop$27 ;
   reg stored_1 = 1'h0;
   reg stored_alone_1 = 1'h0;
   wire [31:0] sum;
-  wire [31:0] \sum$84 ;
+  wire [31:0] \sum$107 ;
+  wire sum_copy;
   wire [1:0] sum_layer;
+  wire [3:0] sum_tag;
+  wire \sum_tag.copy ;
+  wire [2:0] \sum_tag.vector ;
   wire sum_valid;
-  wire \sum_valid$85 ;
+  wire \sum_valid$108 ;
   wire take;
-  wire \take$24 ;
+  wire \take$36 ;
   output [31:0] trained;
   reg [31:0] trained = 32'd0;
   wire update;
   reg update_1 = 1'h0;
   wire [2:0] update_address;
+  wire updates;
   wire valid;
-  wire \valid$77 ;
-  wire \valid$86 ;
+  wire \valid$114 ;
+  wire \valid$96 ;
   wire [31:0] vector;
-  wire [31:0] \vector$96 ;
+  wire [31:0] \vector$128 ;
+  wire waiting;
   reg was_busy = 1'h0;
   output [31:0] weight;
   wire [31:0] weight;
@@ -720,96 +774,110 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   input weight_write;
   wire weight_write;
   wire [31:0] word;
-  wire [31:0] \word$36 ;
+  wire [31:0] \word$48 ;
   wire write;
-  wire write_half;
+  wire write_copy;
   wire write_index;
+  assign \$37  = control[1] & control[0];
+  assign \$38  = ~ \$37 ;
+  assign \$39  = \$36  & \$38 ;
+  assign \$40  = weight_address[4:3] == 2'h3;
   always @(posedge clk)
-    done <= \$44 ;
+    was_busy <= \$45 ;
   always @(posedge clk)
-    input_lane <= \$45 ;
+    clocks <= \$46 ;
   always @(posedge clk)
-    fold <= \$46 ;
+    trained <= \$47 ;
+  always @(posedge clk)
+    stalls <= \$48 ;
+  always @(posedge clk)
+    done <= \$49 ;
   always @(posedge clk)
     broadcast_one_1 <= broadcast_one;
   always @(posedge clk)
-    stored_1 <= \$28 ;
+    stored_1 <= \$32 ;
   always @(posedge clk)
-    update_1 <= \$29 ;
+    update_1 <= \$33 ;
   always @(posedge clk)
-    stored_alone_1 <= \$35 ;
+    stored_alone_1 <= \$39 ;
   always @(posedge clk)
     bias_1 <= bias;
   always @(posedge clk)
-    bias_bank_1 <= \$36 ;
+    bias_bank_1 <= \$40 ;
   always @(posedge clk)
     bias_bank_2 <= bias_bank_1;
-  assign \$2  = { 1'h0, fold } | \$1 ;
+  assign \$1  = broadcast_one_1 ? 32'd1065353216 : 32'd0;
+  assign i = stored_1 ? data : \$1 ;
+  assign \$2  = ~ updates;
+  assign begins = \begins$70  & \$2 ;
   assign \$3  = broadcast_one_1 ? 32'd1065353216 : 32'd0;
-  assign i = stored_1 ? data : \$3 ;
-  assign \$4  = broadcast_one_1 ? 32'd1065353216 : 32'd0;
-  assign \$5  = update_1 ? o : \$4 ;
-  assign broadcast = stored_alone_1 ? data : \$5 ;
-  assign \$6  = ~ result_backward;
+  assign \$4  = update_1 ? o : \$3 ;
+  assign broadcast = stored_alone_1 ? data : \$4 ;
+  assign \$5  = result_tag[2:0] >= 2'h3;
+  assign \$6  = ~ \$5 ;
   assign sum_valid = result_valid & \$6 ;
-  assign \sum_valid$85  = result_valid & result_backward;
-  assign \$7  = layer == 2'h2;
-  assign \$8  = ~ \$7 ;
-  assign \$9  = valid & \$8 ;
-  assign \valid$86  = \$9  | delta_valid;
-  assign \$10  = layer == 2'h2;
-  assign \$11  = ~ \$10 ;
-  assign \$12  = valid & \$11 ;
-  assign vector = \$12  ? prediction : delta;
-  assign \$13  = layer == 2'h2;
-  assign prediction_valid = valid & \$13 ;
+  assign \$7  = result_tag[2:0] >= 2'h3;
+  assign \sum_valid$108  = result_valid & \$7 ;
+  assign \$8  = layer == 2'h2;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = valid & \$9 ;
+  assign \valid$114  = \$10  | delta_valid;
+  assign \$11  = layer == 2'h2;
+  assign \$12  = ~ \$11 ;
+  assign \$13  = valid & \$12 ;
+  assign vector = \$13  ? prediction : delta;
+  assign \$14  = layer == 2'h2;
+  assign \$15  = ~ \$14 ;
+  assign \$16  = valid & \$15 ;
+  assign \$17  = delta_layer + 1'h1;
+  assign number = \$16  ? { 1'h0, layer } : \$17 ;
+  assign \$18  = layer == 2'h2;
+  assign \$19  = ~ \$18 ;
+  assign \$20  = valid & \$19 ;
+  assign \copy$120  = \$20  ? \copy$99  : delta_copy;
+  assign \$21  = layer == 2'h2;
+  assign prediction_valid = valid & \$21 ;
   assign host = ~ busy;
-  assign \host$103  = ~ busy;
-  assign \$14  = weight_address[4:3] == 2'h3;
-  assign \host_write$104  = weight_write & \$14 ;
+  assign \host$135  = ~ busy;
+  assign \$22  = weight_address[4:3] == 2'h3;
+  assign \host_write$136  = weight_write & \$22 ;
   assign weight = bias_bank_2 ? bias_1 : host_read;
-  assign \$15  = clocks + busy;
-  assign \$16  = trained + take;
-  assign \$17  = ~ busy;
-  assign \$18  = was_busy & \$17 ;
-  assign \$19  = ~ busy;
-  assign \$20  = start & \$19 ;
-  assign \$21  = input_lane == 2'h2;
-  assign \$22  = input_lane + 1'h1;
-  assign \$23  = \$21  ? 3'h0 : \$22 ;
-  assign \$24  = input_lane == 2'h2;
-  assign \$25  = fold + \$24 ;
-  assign \$26  = ~ broadcast_one;
-  assign \$27  = ~ broadcast_input;
-  assign \$28  = \$26  & \$27 ;
-  assign \$29  = control[1] & control[0];
+  assign \$23  = clocks + busy;
+  assign \$24  = trained + take;
+  assign \$25  = stalls + waiting;
+  assign \$26  = ~ busy;
+  assign \$27  = was_busy & \$26 ;
+  assign \$28  = ~ busy;
+  assign \$29  = start & \$28 ;
   assign \$30  = ~ broadcast_one;
   assign \$31  = ~ broadcast_input;
   assign \$32  = \$30  & \$31 ;
   assign \$33  = control[1] & control[0];
-  assign \$34  = ~ \$33 ;
-  assign \$35  = \$32  & \$34 ;
-  assign \$36  = weight_address[4:3] == 2'h3;
-  always @(posedge clk)
-    was_busy <= \$41 ;
-  always @(posedge clk)
-    clocks <= \$42 ;
-  always @(posedge clk)
-    trained <= \$43 ;
+  assign \$34  = ~ broadcast_one;
+  assign \$35  = ~ broadcast_input;
+  assign \$36  = \$34  & \$35 ;
   gradwire_3_3_3_1_p3_backpropagation_unit backpropagation (
     .activation(prediction),
     .clk(clk),
+    .copy(\copy$99 ),
     .delta(delta),
+    .delta_copy(delta_copy),
+    .delta_layer(delta_layer),
     .delta_valid(delta_valid),
-    .input_delta_valid(\$40 ),
+    .input_delta_valid(\$44 ),
     .label(label),
     .label_address(read_index),
+    .label_copy(\read_copy$105 ),
     .layer(layer),
     .network_input(32'd0),
+    .network_input_copy(1'h0),
     .network_input_valid(1'h0),
+    .next_index(next_index),
+    .next_tag(next_tag),
     .rst(rst),
     .sum(sum),
-    .sum_valid(\sum_valid$85 ),
+    .sum_tag(result_tag),
+    .sum_valid(\sum_valid$108 ),
     .valid(valid)
   );
   gradwire_3_3_3_1_p3_bias_bank biases (
@@ -817,22 +885,22 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .change(o),
     .clk(clk),
     .data(bias),
-    .host(\host$103 ),
+    .host(\host$135 ),
     .host_address(weight_address[2:0]),
     .host_data(weight_data),
-    .host_write(\host_write$104 ),
+    .host_write(\host_write$136 ),
     .rst(rst),
     .update(update),
-    .update_address(control[21:19])
+    .update_address(control[22:20])
   );
   gradwire_3_3_3_1_p3_training_buffer buffer (
     .clk(clk),
-    .half(write_half),
+    .copy(write_copy),
     .i__payload(i__payload),
     .i__ready(i__ready),
     .i__valid(i__valid),
     .index(index),
-    .input_write(input_write),
+    .input_write(step),
     .label_write(write),
     .loaded(loaded),
     .rst(rst),
@@ -842,10 +910,12 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
   gradwire_3_3_3_1_p3_forward_unit forward (
     .activation(prediction),
     .clk(clk),
+    .copy(\copy$99 ),
     .layer(layer),
     .rst(rst),
     .sum(sum),
-    .sum_layer(sum_layer),
+    .sum_copy(result_tag[3]),
+    .sum_layer(result_tag[1:0]),
     .sum_valid(sum_valid),
     .valid(valid)
   );
@@ -853,21 +923,30 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .clk(clk),
     .i(i),
     .o(o),
-    .rate(rate),
-    .rst(rst)
+    .rst(rst),
+    .step(\step$61 )
   );
-  input_memory_1 labels (
+  \gradwire_3_3_3_1_p3.input_walker  input_walker (
+    .clk(clk),
+    .lane(input_lane),
+    .offset(offset),
+    .rst(rst),
+    .step(step)
+  );
+  input_memory_1_2 labels (
     .clk(clk),
     .data(label),
-    .read_half(read_half),
+    .read_copy(\read_copy$105 ),
     .read_index(read_index),
     .rst(rst),
     .word(word),
     .write(write),
-    .write_half(write_half),
+    .write_copy(write_copy),
     .write_index(index[0])
   );
   gradwire_3_3_3_1_p3_array neurons (
+    .begins(begins),
+    .begins_tag(begins_tag),
     .bias(bias),
     .broadcast(broadcast),
     .carry_address(carry_address),
@@ -879,21 +958,24 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .host_data(weight_data),
     .host_read(host_read),
     .host_write(weight_write),
-    .input_address(\$2 [0]),
+    .input_address({ write_copy, offset }),
     .input_lane(input_lane),
-    .input_write(input_write),
+    .input_write(step),
     .network_input(word),
+    .next_index(next_index),
+    .next_tag(next_tag),
     .register_address(register_address),
     .register_lane(register_lane),
     .register_write(register_write),
     .result(sum),
-    .result_backward(result_backward),
-    .result_layer(sum_layer),
+    .result_tag(result_tag),
     .result_valid(result_valid),
     .rst(rst),
     .vector(vector)
   );
   gradwire_3_3_3_1_p3_sequencer sequencer (
+    .age(age),
+    .begins(\begins$70 ),
     .bias_update(update),
     .broadcast_address(read_address),
     .broadcast_input(broadcast_input),
@@ -901,170 +983,279 @@ module gradwire_3_3_3_1_p3(samples, rate, i__payload, i__valid, weight_address, 
     .busy(busy),
     .clk(clk),
     .control(control),
-    .derive(\$39 ),
-    .half(read_half),
-    .instruction(\$37 ),
-    .issue(\$38 ),
+    .copy(read_copy),
+    .derive(\$43 ),
+    .floor(floor),
+    .halve_every(halve_every),
+    .infer(infer),
+    .instruction(\$41 ),
+    .issue(\$42 ),
     .loaded(loaded),
+    .rate(rate),
+    .result(begins_tag),
     .rst(rst),
     .samples(samples),
     .start(start),
-    .take(take)
+    .step(\step$61 ),
+    .stop(stop),
+    .take(take),
+    .updates(updates),
+    .waiting(waiting)
   );
   gradwire_3_3_3_1_p3_vector_store vectors (
     .clk(clk),
+    .copy(\copy$120 ),
     .data(data),
     .lane(register_lane),
+    .number(number),
     .read_address(read_address),
+    .read_copy(read_copy),
     .register_address(register_address),
     .register_write(register_write),
     .rst(rst),
-    .valid(\valid$86 ),
+    .valid(\valid$114 ),
     .vector(vector)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$44  = done;
-    if (\$18 ) begin
-      \$44  = 1'h1;
-    end
-    if (\$20 ) begin
-      \$44  = 1'h0;
-    end
+    \$45  = busy;
     if (rst) begin
-      \$44  = 1'h0;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    (* full_case = 32'd1 *)
-    if (input_write) begin
-      \$45  = \$23 [1:0];
-    end else begin
-      \$45  = 2'h0;
+    \$46  = \$23 [63:0];
+    if (\$29 ) begin
+      \$46  = 64'h0000000000000000;
     end
     if (rst) begin
-      \$45  = 2'h0;
+      \$46  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    (* full_case = 32'd1 *)
-    if (input_write) begin
-      \$46  = \$25 [0];
-    end else begin
-      \$46  = 1'h0;
+    \$47  = \$24 [31:0];
+    if (\$29 ) begin
+      \$47  = 32'd0;
     end
     if (rst) begin
-      \$46  = 1'h0;
+      \$47  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$41  = busy;
+    \$48  = \$25 [63:0];
+    if (\$29 ) begin
+      \$48  = 64'h0000000000000000;
+    end
     if (rst) begin
-      \$41  = 1'h0;
+      \$48  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$42  = \$15 [63:0];
-    if (\$20 ) begin
-      \$42  = 64'h0000000000000000;
+    \$49  = done;
+    if (\$27 ) begin
+      \$49  = 1'h1;
+    end
+    if (\$29 ) begin
+      \$49  = 1'h0;
     end
     if (rst) begin
-      \$42  = 64'h0000000000000000;
+      \$49  = 1'h0;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$43  = \$16 [31:0];
-    if (\$20 ) begin
-      \$43  = 32'd0;
-    end
-    if (rst) begin
-      \$43  = 32'd0;
-    end
-  end
-  assign \start$19  = start;
-  assign \samples$20  = samples;
-  assign \loaded$21  = loaded;
-  assign \loaded$22  = loaded;
-  assign \take$24  = take;
-  assign \busy$25  = busy;
-  assign \i__payload$26  = i__payload;
-  assign \i__ready$27  = i__ready;
-  assign \i__valid$28  = i__valid;
+  assign \samples$25  = samples;
+  assign \infer$26  = infer;
+  assign \stop$27  = stop;
+  assign \rate$28  = rate;
+  assign \halve_every$29  = halve_every;
+  assign \floor$30  = floor;
+  assign \age$31  = age;
+  assign \start$32  = start;
+  assign \loaded$33  = loaded;
+  assign \loaded$34  = loaded;
+  assign \take$36  = take;
+  assign \busy$37  = busy;
+  assign \i__payload$38  = i__payload;
+  assign \i__ready$39  = i__ready;
+  assign \i__valid$40  = i__valid;
   assign label_write = write;
-  assign half = write_half;
+  assign copy = write_copy;
   assign write_index = index[0];
-  assign \word$36  = word;
-  assign \half$38  = read_half;
-  assign \input_write$40  = input_write;
+  assign \word$48  = word;
+  assign input_write = step;
+  assign \input_write$51  = step;
   assign lane = input_lane;
-  assign input_address = \$2 [0];
+  assign input_address = { write_copy, offset };
   assign network_input = word;
   assign broadcast_address = read_address;
-  assign \rate$48  = rate;
-  assign \control$54  = control;
+  assign \copy$60  = read_copy;
+  assign \step$62  = \step$61 ;
+  assign \control$68  = control;
+  assign result = begins_tag;
   assign bias_update = update;
-  assign update_address = control[21:19];
+  assign update_address = control[22:20];
   assign change = o;
-  assign \carry_address$64  = carry_address;
-  assign \data$66  = bias;
-  assign result = sum;
-  assign result_layer = sum_layer;
+  assign \carry_address$83  = carry_address;
+  assign \data$85  = bias;
+  assign \result$87  = sum;
+  assign sum_layer = result_tag[1:0];
+  assign sum_copy = result_tag[3];
   assign activation = prediction;
-  assign \activation$75  = prediction;
-  assign \valid$77  = valid;
-  assign \layer$79  = layer;
-  assign \data$81  = label;
+  assign \activation$94  = prediction;
+  assign \valid$96  = valid;
+  assign \layer$98  = layer;
+  assign \copy$100  = \copy$99 ;
+  assign \data$102  = label;
   assign label_address = read_index;
-  assign \sum$84  = sum;
-  assign \register_write$91  = register_write;
-  assign \lane$93  = register_lane;
-  assign \register_address$95  = register_address;
-  assign \vector$96  = vector;
+  assign label_copy = \read_copy$105 ;
+  assign \sum$107  = sum;
+  assign sum_tag = result_tag;
+  assign \next_index$111  = next_index;
+  assign \next_tag$113  = next_tag;
+  assign \register_write$123  = register_write;
+  assign \lane$125  = register_lane;
+  assign \register_address$127  = register_address;
+  assign \vector$128  = vector;
   assign host_write = weight_write;
   assign host_bank = weight_address[4:3];
   assign host_address = weight_address[2:0];
   assign host_data = weight_data;
-  assign \host_address$105  = weight_address[2:0];
-  assign \host_data$106  = weight_data;
+  assign \host_address$137  = weight_address[2:0];
+  assign \host_data$138  = weight_data;
   assign \control.valid  = control[0];
   assign \control.update  = control[1];
   assign \control.reduce  = control[2];
   assign \control.bank_address  = control[5:3];
   assign \control.local_input  = control[6];
-  assign \control.local_address  = control[7];
-  assign \control.adder_select  = control[10:8];
-  assign \control.finished  = control[12:11];
-  assign \control.active  = control[13];
-  assign \control.final  = control[14];
-  assign \control.first_fold  = control[15];
-  assign \control.bias  = control[16];
-  assign \control.element  = control[18:17];
-  assign \control.bias_address  = control[21:19];
-  assign \control$54.valid  = control[0];
-  assign \control$54.update  = control[1];
-  assign \control$54.reduce  = control[2];
-  assign \control$54.bank_address  = control[5:3];
-  assign \control$54.local_input  = control[6];
-  assign \control$54.local_address  = control[7];
-  assign \control$54.adder_select  = control[10:8];
-  assign \control$54.finished  = control[12:11];
-  assign \control$54.active  = control[13];
-  assign \control$54.final  = control[14];
-  assign \control$54.first_fold  = control[15];
-  assign \control$54.bias  = control[16];
-  assign \control$54.element  = control[18:17];
-  assign \control$54.bias_address  = control[21:19];
-  assign \$1  = { 1'h0, write_half };
+  assign \control.local_address  = control[8:7];
+  assign \control.adder_select  = control[11:9];
+  assign \control.finished  = control[13:12];
+  assign \control.active  = control[14];
+  assign \control.final  = control[15];
+  assign \control.first_fold  = control[16];
+  assign \control.bias  = control[17];
+  assign \control.element  = control[19:18];
+  assign \control.bias_address  = control[22:20];
+  assign \control$68.valid  = control[0];
+  assign \control$68.update  = control[1];
+  assign \control$68.reduce  = control[2];
+  assign \control$68.bank_address  = control[5:3];
+  assign \control$68.local_input  = control[6];
+  assign \control$68.local_address  = control[8:7];
+  assign \control$68.adder_select  = control[11:9];
+  assign \control$68.finished  = control[13:12];
+  assign \control$68.active  = control[14];
+  assign \control$68.final  = control[15];
+  assign \control$68.first_fold  = control[16];
+  assign \control$68.bias  = control[17];
+  assign \control$68.element  = control[19:18];
+  assign \control$68.bias_address  = control[22:20];
+  assign \begins_tag.vector  = begins_tag[2:0];
+  assign \begins_tag.copy  = begins_tag[3];
+  assign \result.vector  = begins_tag[2:0];
+  assign \result.copy  = begins_tag[3];
+  assign \result_tag.vector  = result_tag[2:0];
+  assign \result_tag.copy  = result_tag[3];
+  assign \sum_tag.vector  = result_tag[2:0];
+  assign \sum_tag.copy  = result_tag[3];
+  assign \next_tag.vector  = next_tag[2:0];
+  assign \next_tag.copy  = next_tag[3];
+  assign \next_tag$113.vector  = next_tag[2:0];
+  assign \next_tag$113.copy  = next_tag[3];
 endmodule
 
-module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, host_address, host_data, register_write, register_lane, register_address, vector, input_write, input_lane, input_address, network_input, clk, rst, carry_address, result, result_valid, result_backward
-, result_layer, host_read, control);
+module \gradwire_3_3_3_1_p3.input_walker (rst, step, lane, offset, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
+  wire [1:0] \$1 ;
+  wire [1:0] \$2 ;
+  wire [1:0] \$3 ;
+  wire [2:0] \$4 ;
+  wire [2:0] \$5 ;
+  wire [2:0] \$6 ;
+  reg [1:0] \$7 ;
+  reg [1:0] \$8 ;
+  reg \$9 ;
+  input clk;
+  wire clk;
+  reg [1:0] element = 2'h0;
+  output [1:0] lane;
+  reg [1:0] lane = 2'h0;
+  wire last;
+  reg next_offset;
+  output offset;
+  reg offset = 1'h0;
+  input rst;
+  wire rst;
+  input step;
+  wire step;
+  wire turn;
+  wire vector;
+  assign last = 2'h2 == element;
+  assign turn = 2'h2 == lane;
+  assign \$3  = offset + turn;
+  assign \$4  = element + 1'h1;
+  assign \$5  = lane + 1'h1;
+  assign \$6  = turn ? 3'h0 : \$5 ;
+  always @(posedge clk)
+    element <= \$7 ;
+  always @(posedge clk)
+    lane <= \$8 ;
+  always @(posedge clk)
+    offset <= \$9 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    next_offset = offset;
+    if (step) begin
+      next_offset = \$3 [0];
+      if (last) begin
+        next_offset = 1'h0;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$7  = element;
+    if (step) begin
+      \$7  = \$4 [1:0];
+      if (last) begin
+        \$7  = 2'h0;
+      end
+    end
+    if (rst) begin
+      \$7  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$8  = lane;
+    if (step) begin
+      \$8  = \$6 [1:0];
+      if (last) begin
+        \$8  = 2'h0;
+      end
+    end
+    if (rst) begin
+      \$8  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$9  = next_offset;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  assign vector = 1'h0;
+  assign \$2  = 2'h2;
+  assign \$1  = 2'h2;
+endmodule
+
+module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host_write, host_bank, host_address, host_data, register_write, register_lane, register_address, vector, input_write, input_lane, input_address, network_input, clk, rst, carry_address, result
+, result_valid, result_tag, next_index, next_tag, host_read, control);
+  reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -1146,22 +1337,28 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   (* init = 3'h0 *)
   wire [2:0] adder_select;
   (* init = 3'h0 *)
-  wire [2:0] \adder_select$104 ;
-  (* init = 3'h0 *)
   wire [2:0] \adder_select$107 ;
+  (* init = 3'h0 *)
+  wire [2:0] \adder_select$110 ;
   wire [2:0] bank_address;
-  wire [2:0] \bank_address$89 ;
-  wire [2:0] \bank_address$95 ;
+  wire [2:0] \bank_address$92 ;
+  wire [2:0] \bank_address$98 ;
   wire [31:0] bank_data;
-  wire [31:0] \bank_data$56 ;
-  wire [31:0] \bank_data$57 ;
+  wire [31:0] \bank_data$59 ;
+  wire [31:0] \bank_data$60 ;
+  input begins;
+  wire begins;
+  input [3:0] begins_tag;
+  wire [3:0] begins_tag;
+  wire \begins_tag.copy ;
+  wire [2:0] \begins_tag.vector ;
   input [31:0] bias;
   wire [31:0] bias;
   input [31:0] broadcast;
   wire [31:0] broadcast;
-  wire [31:0] \broadcast$86 ;
-  wire [31:0] \broadcast$92 ;
-  wire [31:0] \broadcast$98 ;
+  wire [31:0] \broadcast$101 ;
+  wire [31:0] \broadcast$89 ;
+  wire [31:0] \broadcast$95 ;
   reg [31:0] carry;
   output [2:0] carry_address;
   reg [2:0] carry_address = 3'h0;
@@ -1173,8 +1370,8 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg carry_bias_3 = 1'h0;
   input clk;
   wire clk;
-  input [21:0] control;
-  wire [21:0] control;
+  input [22:0] control;
+  wire [22:0] control;
   wire \control.active ;
   wire [2:0] \control.adder_select ;
   wire [2:0] \control.bank_address ;
@@ -1184,34 +1381,34 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire \control.final ;
   wire [1:0] \control.finished ;
   wire \control.first_fold ;
-  wire \control.local_address ;
+  wire [1:0] \control.local_address ;
   wire \control.local_input ;
   wire \control.reduce ;
   wire \control.update ;
   wire \control.valid ;
   wire [31:0] drain_i;
-  wire [31:0] \drain_i$112 ;
+  wire [31:0] \drain_i$115 ;
   (* init = 1'h0 *)
   wire drain_load;
   (* init = 1'h0 *)
-  wire \drain_load$105 ;
-  (* init = 1'h0 *)
   wire \drain_load$108 ;
+  (* init = 1'h0 *)
+  wire \drain_load$111 ;
   wire [31:0] drain_o;
-  wire [31:0] \drain_o$113 ;
+  wire [31:0] \drain_o$116 ;
   (* init = 1'h0 *)
   wire drain_product;
   (* init = 1'h0 *)
-  wire \drain_product$106 ;
-  (* init = 1'h0 *)
   wire \drain_product$109 ;
+  (* init = 1'h0 *)
+  wire \drain_product$112 ;
   reg draining = 1'h0;
   (* init = 1'h0 *)
   wire enable;
   (* init = 1'h0 *)
-  wire \enable$145 ;
+  wire \enable$148 ;
   (* init = 1'h0 *)
-  wire \enable$146 ;
+  wire \enable$149 ;
   reg enable_0 = 1'h0;
   reg enable_1 = 1'h0;
   reg enable_2 = 1'h0;
@@ -1220,11 +1417,14 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg first_fold_1 = 1'h0;
   reg first_fold_2 = 1'h0;
   reg first_fold_3 = 1'h0;
+  wire [3:0] head;
+  wire \head.copy ;
+  wire [2:0] \head.vector ;
   input host;
   wire host;
-  wire \host$114 ;
-  wire \host$124 ;
-  wire \host$134 ;
+  wire \host$117 ;
+  wire \host$127 ;
+  wire \host$137 ;
   input [2:0] host_address;
   wire [2:0] host_address;
   input [1:0] host_bank;
@@ -1232,48 +1432,63 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [1:0] host_bank_1 = 2'h0;
   input [31:0] host_data;
   wire [31:0] host_data;
-  wire [31:0] \host_data$115 ;
-  wire [31:0] \host_data$125 ;
-  wire [31:0] \host_data$135 ;
+  wire [31:0] \host_data$118 ;
+  wire [31:0] \host_data$128 ;
+  wire [31:0] \host_data$138 ;
   output [31:0] host_read;
   reg [31:0] host_read = 32'd0;
   input host_write;
   wire host_write;
-  input input_address;
-  wire input_address;
+  input [1:0] input_address;
+  wire [1:0] input_address;
   input [1:0] input_lane;
   wire [1:0] input_lane;
   input input_write;
   wire input_write;
-  wire \input_write$121 ;
-  wire \input_write$131 ;
-  wire \input_write$141 ;
-  wire input_write_address;
-  wire \input_write_address$132 ;
-  wire \input_write_address$142 ;
+  wire \input_write$124 ;
+  wire \input_write$134 ;
+  wire \input_write$144 ;
+  wire [1:0] input_write_address;
+  wire [1:0] \input_write_address$135 ;
+  wire [1:0] \input_write_address$145 ;
   reg [1:0] lane = 2'h0;
   wire last;
-  wire local_address;
-  wire \local_address$90 ;
-  wire \local_address$96 ;
+  wire [1:0] local_address;
+  wire [1:0] \local_address$93 ;
+  wire [1:0] \local_address$99 ;
   wire local_input;
-  wire \local_input$91 ;
-  wire \local_input$97 ;
+  wire \local_input$100 ;
+  wire \local_input$94 ;
   input [31:0] network_input;
   wire [31:0] network_input;
-  wire [31:0] \network_input$123 ;
-  wire [31:0] \network_input$133 ;
-  wire [31:0] \network_input$143 ;
+  wire [31:0] \network_input$126 ;
+  wire [31:0] \network_input$136 ;
+  wire [31:0] \network_input$146 ;
+  wire [3:0] next_head;
+  wire \next_head.copy ;
+  wire [2:0] \next_head.vector ;
+  output [1:0] next_index;
+  wire [1:0] next_index;
+  wire [1:0] next_offset;
+  output [3:0] next_tag;
+  wire [3:0] next_tag;
+  wire \next_tag.copy ;
+  wire [2:0] \next_tag.vector ;
+  wire pop;
   wire [31:0] product;
-  wire [31:0] \product$150 ;
   wire [31:0] \product$153 ;
+  wire [31:0] \product$156 ;
+  wire push;
+  wire [3:0] pushed;
+  wire \pushed.copy ;
+  wire [2:0] \pushed.vector ;
   reg ready = 1'h0;
   (* init = 1'h0 *)
   wire reduce;
   (* init = 1'h0 *)
-  wire \reduce$100 ;
+  wire \reduce$103 ;
   (* init = 1'h0 *)
-  wire \reduce$94 ;
+  wire \reduce$97 ;
   reg reduce_1 = 1'h0;
   reg reduced_1 = 1'h0;
   reg reduced_2 = 1'h0;
@@ -1290,18 +1505,18 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   wire [1:0] register_lane;
   input register_write;
   wire register_write;
-  wire \register_write$118 ;
-  wire \register_write$128 ;
-  wire \register_write$138 ;
+  wire \register_write$121 ;
+  wire \register_write$131 ;
+  wire \register_write$141 ;
   wire register_write_address;
-  wire \register_write_address$129 ;
-  wire \register_write_address$139 ;
+  wire \register_write_address$132 ;
+  wire \register_write_address$142 ;
   output [31:0] result;
   reg [31:0] result;
-  output result_backward;
-  wire result_backward;
-  output [1:0] result_layer;
-  wire [1:0] result_layer;
+  output [3:0] result_tag;
+  wire [3:0] result_tag;
+  wire \result_tag.copy ;
+  wire [2:0] \result_tag.vector ;
   output result_valid;
   wire result_valid;
   input rst;
@@ -1311,8 +1526,8 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg [2:0] soon;
   wire step;
   wire [31:0] sum;
-  wire [31:0] \sum$158 ;
-  wire [31:0] \sum$159 ;
+  wire [31:0] \sum$161 ;
+  wire [31:0] \sum$162 ;
   reg sum1_1 = 1'h0;
   reg sum1_2 = 1'h0;
   reg sum2_0_1 = 1'h0;
@@ -1324,27 +1539,27 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg sum2_3_2 = 1'h0;
   reg sum2_3_3 = 1'h0;
   wire [31:0] tree_x;
-  wire [31:0] \tree_x$152 ;
   wire [31:0] \tree_x$155 ;
+  wire [31:0] \tree_x$158 ;
   wire [31:0] tree_y;
-  wire [31:0] \tree_y$154 ;
   wire [31:0] \tree_y$157 ;
+  wire [31:0] \tree_y$160 ;
   (* init = 1'h0 *)
   wire update;
   (* init = 1'h0 *)
-  wire \update$93 ;
+  wire \update$102 ;
   (* init = 1'h0 *)
-  wire \update$99 ;
+  wire \update$96 ;
   reg update_1 = 1'h0;
   input [31:0] vector;
   wire [31:0] vector;
-  wire [31:0] \vector$120 ;
-  wire [31:0] \vector$130 ;
-  wire [31:0] \vector$140 ;
-  wire [2:0] \vector$161 ;
+  wire [31:0] \vector$123 ;
+  wire [31:0] \vector$133 ;
+  wire [31:0] \vector$143 ;
+  wire [2:0] \vector$164 ;
   wire write;
-  wire \write$126 ;
-  wire \write$136 ;
+  wire \write$129 ;
+  wire \write$139 ;
   reg write_1 = 1'h0;
   reg write_2 = 1'h0;
   reg write_3 = 1'h0;
@@ -1352,8 +1567,8 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   reg write_5 = 1'h0;
   reg write_6 = 1'h0;
   wire [2:0] write_address;
-  wire [2:0] \write_address$127 ;
-  wire [2:0] \write_address$137 ;
+  wire [2:0] \write_address$130 ;
+  wire [2:0] \write_address$140 ;
   reg [2:0] write_address_1 = 3'h0;
   reg [2:0] write_address_2 = 3'h0;
   reg [2:0] write_address_3 = 3'h0;
@@ -1363,36 +1578,36 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   assign \$24  = ready | \$23 ;
   assign \$25  = \$22  & \$24 ;
   assign bank_address = host ? host_address : control[5:3];
-  assign \bank_address$89  = host ? host_address : control[5:3];
-  assign \bank_address$95  = host ? host_address : control[5:3];
+  assign \bank_address$92  = host ? host_address : control[5:3];
+  assign \bank_address$98  = host ? host_address : control[5:3];
   assign \$26  = ! host_bank;
   assign \$27  = host_write & \$26 ;
   assign write = host ? \$27  : write_6;
   assign write_address = host ? host_address : write_address_6;
   assign \$28  = ! register_lane;
-  assign \register_write$118  = register_write & \$28 ;
+  assign \register_write$121  = register_write & \$28 ;
   assign \$29  = ! input_lane;
-  assign \input_write$121  = input_write & \$29 ;
+  assign \input_write$124  = input_write & \$29 ;
   assign \$30  = host_bank == 1'h1;
   assign \$31  = host_write & \$30 ;
-  assign \write$126  = host ? \$31  : write_6;
-  assign \write_address$127  = host ? host_address : write_address_6;
+  assign \write$129  = host ? \$31  : write_6;
+  assign \write_address$130  = host ? host_address : write_address_6;
   assign \$32  = register_lane == 1'h1;
-  assign \register_write$128  = register_write & \$32 ;
+  assign \register_write$131  = register_write & \$32 ;
   assign \$33  = input_lane == 1'h1;
-  assign \input_write$131  = input_write & \$33 ;
+  assign \input_write$134  = input_write & \$33 ;
   assign \$34  = host_bank == 2'h2;
   assign \$35  = host_write & \$34 ;
-  assign \write$136  = host ? \$35  : write_6;
-  assign \write_address$137  = host ? host_address : write_address_6;
+  assign \write$139  = host ? \$35  : write_6;
+  assign \write_address$140  = host ? host_address : write_address_6;
   assign \$36  = register_lane == 2'h2;
-  assign \register_write$138  = register_write & \$36 ;
+  assign \register_write$141  = register_write & \$36 ;
   assign \$37  = input_lane == 2'h2;
-  assign \input_write$141  = input_write & \$37 ;
+  assign \input_write$144  = input_write & \$37 ;
   assign \$38  = reduced_9 | ready;
   assign result_valid = \$38  | draining;
-  assign \$39  = ready ? \tree_x$155  : \sum$159 ;
-  assign result_backward = \vector$161  > 2'h2;
+  assign \$39  = ready ? \tree_x$158  : \sum$162 ;
+  assign pop = result_valid & last;
   always @(posedge clk)
     update_1 <= \$1 ;
   always @(posedge clk)
@@ -1456,7 +1671,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     host_read <= \$62 ;
   always @(posedge clk)
-    active_1 <= control[13];
+    active_1 <= control[14];
   always @(posedge clk)
     active_2 <= active_1;
   always @(posedge clk)
@@ -1466,13 +1681,13 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     enable_2 <= \$65 ;
   always @(posedge clk)
-    first_fold_1 <= control[15];
+    first_fold_1 <= control[16];
   always @(posedge clk)
     first_fold_2 <= first_fold_1;
   always @(posedge clk)
     first_fold_3 <= first_fold_2;
   always @(posedge clk)
-    carry_address_1 <= control[21:19];
+    carry_address_1 <= control[22:20];
   always @(posedge clk)
     carry_address <= carry_address_1;
   always @(posedge clk)
@@ -1504,16 +1719,16 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   always @(posedge clk)
     draining <= \$76 ;
   assign \$1  = control[1] & control[0];
-  assign \$2  = control[0] ? control[10:8] : 3'h0;
-  assign \$3  = control[12:11] == 1'h1;
+  assign \$2  = control[0] ? control[11:9] : 3'h0;
+  assign \$3  = control[13:12] == 1'h1;
   assign \$4  = control[0] & \$3 ;
-  assign \$5  = control[12:11] == 2'h2;
+  assign \$5  = control[13:12] == 2'h2;
   assign \$6  = control[0] & \$5 ;
   assign \$8  = \$7  | sum2_3_3;
   assign \$11  = control[1] & control[0];
-  assign \$16  = control[16] & control[15];
+  assign \$16  = control[17] & control[16];
   assign \$17  = control[0] & control[2];
-  assign \$18  = \$17  & control[14];
+  assign \$18  = \$17  & control[15];
   assign \$19  = lane + 1'h1;
   assign \$20  = ready ? 3'h2 : \$19 ;
   assign \$21  = ready | draining;
@@ -1532,17 +1747,17 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     .enable(enable_0),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$121 ),
+    .input_write(\input_write$124 ),
     .input_write_address(input_address),
-    .local_address(control[7]),
+    .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_x),
     .reduce(reduce_1),
-    .register_write(\register_write$118 ),
+    .register_write(\register_write$121 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_x$155 ),
+    .sum(\tree_x$158 ),
     .tree_x(tree_x),
     .tree_y(tree_y),
     .update(update_1),
@@ -1552,320 +1767,330 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
   );
   gradwire_3_3_3_1_p3_pe pe_1 (
     .adder_select(select),
-    .bank_address(\bank_address$89 ),
-    .bank_data(\bank_data$56 ),
+    .bank_address(\bank_address$92 ),
+    .bank_data(\bank_data$59 ),
     .broadcast(broadcast),
     .clk(clk),
-    .drain_i(\drain_i$112 ),
+    .drain_i(\drain_i$115 ),
     .drain_load(ready),
     .drain_o(drain_i),
     .drain_product(single),
     .enable(enable_1),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$131 ),
+    .input_write(\input_write$134 ),
     .input_write_address(input_address),
-    .local_address(control[7]),
+    .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_y),
     .reduce(reduce_1),
-    .register_write(\register_write$128 ),
+    .register_write(\register_write$131 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_y$157 ),
-    .tree_x(\tree_x$152 ),
+    .sum(\tree_y$160 ),
+    .tree_x(\tree_x$155 ),
     .tree_y(carry),
     .update(update_1),
     .vector(vector),
-    .write(\write$126 ),
-    .write_address(\write_address$127 )
+    .write(\write$129 ),
+    .write_address(\write_address$130 )
   );
   gradwire_3_3_3_1_p3_pe pe_2 (
     .adder_select(select),
-    .bank_address(\bank_address$95 ),
-    .bank_data(\bank_data$57 ),
+    .bank_address(\bank_address$98 ),
+    .bank_data(\bank_data$60 ),
     .broadcast(broadcast),
     .clk(clk),
     .drain_i(32'd0),
     .drain_load(ready),
-    .drain_o(\drain_i$112 ),
+    .drain_o(\drain_i$115 ),
     .drain_product(single),
     .enable(enable_2),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$141 ),
+    .input_write(\input_write$144 ),
     .input_write_address(input_address),
-    .local_address(control[7]),
+    .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
-    .product(\tree_x$152 ),
+    .product(\tree_x$155 ),
     .reduce(reduce_1),
-    .register_write(\register_write$138 ),
+    .register_write(\register_write$141 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\sum$159 ),
-    .tree_x(\tree_x$155 ),
-    .tree_y(\tree_y$157 ),
+    .sum(\sum$162 ),
+    .tree_x(\tree_x$158 ),
+    .tree_y(\tree_y$160 ),
     .update(update_1),
     .vector(vector),
-    .write(\write$136 ),
-    .write_address(\write_address$137 )
+    .write(\write$139 ),
+    .write_address(\write_address$140 )
+  );
+  \gradwire_3_3_3_1_p3_array.tags  tags (
+    .clk(clk),
+    .head(result_tag),
+    .next_head(next_tag),
+    .pop(pop),
+    .push(begins),
+    .pushed(begins_tag),
+    .rst(rst)
   );
   \gradwire_3_3_3_1_p3_array.walker  walker (
     .clk(clk),
     .last(last),
+    .next_offset(next_index),
     .rst(rst),
     .step(result_valid),
-    .vector(\vector$161 )
+    .vector(result_tag[2:0])
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$41  = \$2 ;
     if (rst) begin
       \$41  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$42  = entry_1;
     if (rst) begin
       \$42  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$43  = \$4 ;
     if (rst) begin
       \$43  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$44  = sum1_1;
     if (rst) begin
       \$44  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$45  = \$6 ;
     if (rst) begin
       \$45  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$46  = sum2_1;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$47  = sum2_2;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$48  = sum2_0_1;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$49  = sum2_0_2;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$50  = sum2_0_3;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$51  = sum2_3_1;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$52  = sum2_3_2;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$53  = soon;
     if (rst) begin
       \$53  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$54  = \$8 ;
     if (rst) begin
       \$54  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$55  = \$10 ;
     if (rst) begin
       \$55  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$56  = \$11 ;
     if (rst) begin
       \$56  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$57  = write_1;
     if (rst) begin
       \$57  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$58  = write_2;
     if (rst) begin
       \$58  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$59  = write_3;
     if (rst) begin
       \$59  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$60  = write_4;
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$61  = write_5;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$62  = \$12 ;
     if (rst) begin
       \$62  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$63  = \$13 ;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$64  = \$14 ;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$65  = \$15 ;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$66  = \$18 ;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$67  = reduced_1;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$68  = reduced_2;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$69  = reduced_3;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$70  = reduced_4;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$71  = reduced_5;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$72  = reduced_6;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$73  = reduced_7;
     if (rst) begin
       \$73  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$74  = reduced_8;
     if (rst) begin
       \$74  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$75  = \$20 [1:0];
     if (rst) begin
       \$75  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$76  = draining;
     if (\$21 ) begin
       \$76  = \$25 ;
@@ -1875,21 +2100,21 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     soon = entry_2;
     if (sum2_0_3) begin
       soon = 3'h4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     carry = 32'd2147483648;
     if (carry_bias_3) begin
       carry = bias;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     result = \$39 ;
     if (single) begin
       result = tree_x;
@@ -1899,19 +2124,19 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$12  = 32'd0;
     casez (host_bank_1)
       2'h0:
           \$12  = bank_data;
       2'h1:
-          \$12  = \bank_data$56 ;
+          \$12  = \bank_data$59 ;
       2'h2:
-          \$12  = \bank_data$57 ;
+          \$12  = \bank_data$60 ;
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$13  = 1'h0;
     casez (active_2)
       1'h0:
@@ -1919,7 +2144,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$14  = 1'h0;
     casez (active_2)
       1'h0:
@@ -1927,7 +2152,7 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$15  = 1'h0;
     casez (active_2)
       1'h0:
@@ -1935,130 +2160,244 @@ module gradwire_3_3_3_1_p3_array(broadcast, bias, host, host_write, host_bank, h
     endcase
   end
   assign carry_address_2 = carry_address;
-  assign local_address = control[7];
+  assign local_address = control[8:7];
   assign local_input = control[6];
-  assign \broadcast$86  = broadcast;
+  assign \broadcast$89  = broadcast;
   assign update = update_1;
   assign reduce = reduce_1;
-  assign \local_address$90  = control[7];
-  assign \local_input$91  = control[6];
-  assign \broadcast$92  = broadcast;
-  assign \update$93  = update_1;
-  assign \reduce$94  = reduce_1;
-  assign \local_address$96  = control[7];
-  assign \local_input$97  = control[6];
-  assign \broadcast$98  = broadcast;
-  assign \update$99  = update_1;
-  assign \reduce$100  = reduce_1;
+  assign \local_address$93  = control[8:7];
+  assign \local_input$94  = control[6];
+  assign \broadcast$95  = broadcast;
+  assign \update$96  = update_1;
+  assign \reduce$97  = reduce_1;
+  assign \local_address$99  = control[8:7];
+  assign \local_input$100  = control[6];
+  assign \broadcast$101  = broadcast;
+  assign \update$102  = update_1;
+  assign \reduce$103  = reduce_1;
   assign adder_select = select;
   assign drain_load = ready;
   assign drain_product = single;
-  assign \adder_select$104  = select;
-  assign \drain_load$105  = ready;
-  assign \drain_product$106  = single;
   assign \adder_select$107  = select;
   assign \drain_load$108  = ready;
   assign \drain_product$109  = single;
+  assign \adder_select$110  = select;
+  assign \drain_load$111  = ready;
+  assign \drain_product$112  = single;
   assign drain_o = drain_i;
-  assign \drain_o$113  = \drain_i$112 ;
-  assign \host$114  = host;
-  assign \host_data$115  = host_data;
+  assign \drain_o$116  = \drain_i$115 ;
+  assign \host$117  = host;
+  assign \host_data$118  = host_data;
   assign register_write_address = register_address;
-  assign \vector$120  = vector;
+  assign \vector$123  = vector;
   assign input_write_address = input_address;
-  assign \network_input$123  = network_input;
-  assign \host$124  = host;
-  assign \host_data$125  = host_data;
-  assign \register_write_address$129  = register_address;
-  assign \vector$130  = vector;
-  assign \input_write_address$132  = input_address;
-  assign \network_input$133  = network_input;
-  assign \host$134  = host;
-  assign \host_data$135  = host_data;
-  assign \register_write_address$139  = register_address;
-  assign \vector$140  = vector;
-  assign \input_write_address$142  = input_address;
-  assign \network_input$143  = network_input;
+  assign \network_input$126  = network_input;
+  assign \host$127  = host;
+  assign \host_data$128  = host_data;
+  assign \register_write_address$132  = register_address;
+  assign \vector$133  = vector;
+  assign \input_write_address$135  = input_address;
+  assign \network_input$136  = network_input;
+  assign \host$137  = host;
+  assign \host_data$138  = host_data;
+  assign \register_write_address$142  = register_address;
+  assign \vector$143  = vector;
+  assign \input_write_address$145  = input_address;
+  assign \network_input$146  = network_input;
   assign enable = enable_0;
-  assign \enable$145  = enable_1;
-  assign \enable$146  = enable_2;
+  assign \enable$148  = enable_1;
+  assign \enable$149  = enable_2;
   assign product = tree_x;
-  assign \product$150  = tree_y;
-  assign \product$153  = \tree_x$152 ;
-  assign \tree_y$154  = carry;
-  assign sum = \tree_x$155 ;
-  assign \sum$158  = \tree_y$157 ;
+  assign \product$153  = tree_y;
+  assign \product$156  = \tree_x$155 ;
+  assign \tree_y$157  = carry;
+  assign sum = \tree_x$158 ;
+  assign \sum$161  = \tree_y$160 ;
   assign step = result_valid;
-  assign result_layer = \vector$161 [1:0];
+  assign \vector$164  = result_tag[2:0];
+  assign head = result_tag;
+  assign push = begins;
+  assign pushed = begins_tag;
+  assign next_head = next_tag;
+  assign next_offset = next_index;
   assign \control.valid  = control[0];
   assign \control.update  = control[1];
   assign \control.reduce  = control[2];
   assign \control.bank_address  = control[5:3];
   assign \control.local_input  = control[6];
-  assign \control.local_address  = control[7];
-  assign \control.adder_select  = control[10:8];
-  assign \control.finished  = control[12:11];
-  assign \control.active  = control[13];
-  assign \control.final  = control[14];
-  assign \control.first_fold  = control[15];
-  assign \control.bias  = control[16];
-  assign \control.element  = control[18:17];
-  assign \control.bias_address  = control[21:19];
+  assign \control.local_address  = control[8:7];
+  assign \control.adder_select  = control[11:9];
+  assign \control.finished  = control[13:12];
+  assign \control.active  = control[14];
+  assign \control.final  = control[15];
+  assign \control.first_fold  = control[16];
+  assign \control.bias  = control[17];
+  assign \control.element  = control[19:18];
+  assign \control.bias_address  = control[22:20];
+  assign \begins_tag.vector  = begins_tag[2:0];
+  assign \begins_tag.copy  = begins_tag[3];
+  assign \result_tag.vector  = result_tag[2:0];
+  assign \result_tag.copy  = result_tag[3];
+  assign \next_tag.vector  = next_tag[2:0];
+  assign \next_tag.copy  = next_tag[3];
+  assign \head.vector  = result_tag[2:0];
+  assign \head.copy  = result_tag[3];
+  assign \pushed.vector  = begins_tag[2:0];
+  assign \pushed.copy  = begins_tag[3];
+  assign \next_head.vector  = next_tag[2:0];
+  assign \next_head.copy  = next_tag[3];
   assign \$7  = sum1_2;
   assign \$9  = sum1_2;
   assign \$10  = sum1_2;
 endmodule
 
-module \gradwire_3_3_3_1_p3_array.walker (rst, step, last, vector, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
+module \gradwire_3_3_3_1_p3_array.tags (pushed, clk, rst, pop, next_head, head, push);
+  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
+  wire [2:0] \$1 ;
+  wire [2:0] \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  reg [1:0] \$7 ;
+  reg [3:0] \$8 ;
+  reg [3:0] \$9 ;
+  reg [1:0] \$signal  = 2'h0;
+  input clk;
+  wire clk;
+  output [3:0] head;
+  reg [3:0] head = 4'h0;
+  wire \head.copy ;
+  wire [2:0] \head.vector ;
+  wire [1:0] kept;
+  output [3:0] next_head;
+  wire [3:0] next_head;
+  wire \next_head.copy ;
+  wire [2:0] \next_head.vector ;
+  input pop;
+  wire pop;
+  input push;
+  wire push;
+  input [3:0] pushed;
+  wire [3:0] pushed;
+  wire \pushed.copy ;
+  wire [2:0] \pushed.vector ;
+  input rst;
+  wire rst;
+  (* init = 4'h0 *)
+  wire [3:0] tag_0;
+  wire \tag_0.copy ;
+  wire [2:0] \tag_0.vector ;
+  reg [3:0] tag_1 = 4'h0;
+  wire \tag_1.copy ;
+  wire [2:0] \tag_1.vector ;
+  wire [3:0] tag_2;
+  wire \tag_2.copy ;
+  wire [2:0] \tag_2.vector ;
+  assign \$1  = \$signal  - pop;
+  assign next_head = pop ? tag_1 : head;
+  assign \$2  = \$1 [1:0] + push;
+  assign \$3  = ! \$1 [1:0];
+  assign \$4  = push & \$3 ;
+  assign \$5  = \$1 [1:0] == 1'h1;
+  assign \$6  = push & \$5 ;
+  always @(posedge clk)
+    \$signal  <= \$7 ;
+  always @(posedge clk)
+    head <= \$8 ;
+  always @(posedge clk)
+    tag_1 <= \$9 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$7  = \$2 [1:0];
+    if (rst) begin
+      \$7  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$8  = head;
+    if (pop) begin
+      \$8  = tag_1;
+    end
+    if (\$4 ) begin
+      \$8  = pushed;
+    end
+    if (rst) begin
+      \$8  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$9  = tag_1;
+    if (pop) begin
+      \$9  = 4'h0;
+    end
+    if (\$6 ) begin
+      \$9  = pushed;
+    end
+    if (rst) begin
+      \$9  = 4'h0;
+    end
+  end
+  assign kept = \$1 [1:0];
+  assign tag_0 = head;
+  assign tag_2 = 4'h0;
+  assign \head.vector  = head[2:0];
+  assign \head.copy  = head[3];
+  assign \tag_0.vector  = head[2:0];
+  assign \tag_0.copy  = head[3];
+  assign \next_head.vector  = next_head[2:0];
+  assign \next_head.copy  = next_head[3];
+  assign \tag_1.vector  = tag_1[2:0];
+  assign \tag_1.copy  = tag_1[3];
+  assign \tag_2.vector  = 3'h0;
+  assign \tag_2.copy  = 1'h0;
+  assign \pushed.vector  = pushed[2:0];
+  assign \pushed.copy  = pushed[3];
+endmodule
+
+module \gradwire_3_3_3_1_p3_array.walker (rst, step, last, vector, next_offset, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   reg [1:0] \$1 ;
-  wire [3:0] \$10 ;
-  reg [1:0] \$11 ;
-  reg \$12 ;
-  reg [2:0] \$13 ;
-  reg [1:0] \$14 ;
   reg \$2 ;
   wire [2:0] \$3 ;
-  reg \$4 ;
-  wire [2:0] \$5 ;
+  wire [2:0] \$4 ;
+  wire [1:0] \$5 ;
   wire [1:0] \$6 ;
-  wire [1:0] \$7 ;
-  wire \$8 ;
-  wire [3:0] \$9 ;
-  reg [1:0] address = 2'h0;
+  reg [1:0] \$7 ;
+  reg \$8 ;
+  reg [1:0] \$9 ;
   input clk;
   wire clk;
   reg [1:0] element = 2'h0;
   reg lane = 1'h0;
   output last;
   wire last;
-  reg [1:0] next_address;
+  output [1:0] next_offset;
+  reg [1:0] next_offset;
+  reg [1:0] offset = 2'h0;
   input rst;
   wire rst;
   input step;
   wire step;
   wire turn;
-  output [2:0] vector;
-  reg [2:0] vector = 3'h0;
+  input [2:0] vector;
+  wire [2:0] vector;
   assign last = \$1  == element;
   assign turn = \$2  == lane;
-  assign \$3  = address + turn;
-  assign \$5  = element + 1'h1;
-  assign \$6  = lane + 1'h1;
-  assign \$7  = turn ? 2'h0 : \$6 ;
-  assign \$8  = vector == 3'h4;
-  assign \$9  = vector + 1'h1;
-  assign \$10  = \$8  ? 4'h0 : \$9 ;
+  assign \$3  = offset + turn;
+  assign \$4  = element + 1'h1;
+  assign \$5  = lane + 1'h1;
+  assign \$6  = turn ? 2'h0 : \$5 ;
   always @(posedge clk)
-    element <= \$11 ;
+    element <= \$7 ;
   always @(posedge clk)
-    lane <= \$12 ;
+    lane <= \$8 ;
   always @(posedge clk)
-    vector <= \$13 ;
-  always @(posedge clk)
-    address <= \$14 ;
+    offset <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$1  = 2'h0;
     casez (vector)
       3'h0:
@@ -2074,7 +2413,7 @@ module \gradwire_3_3_3_1_p3_array.walker (rst, step, last, vector, clk);
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$2  = 1'h0;
     casez (vector)
       3'h0:
@@ -2090,151 +2429,163 @@ module \gradwire_3_3_3_1_p3_array.walker (rst, step, last, vector, clk);
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$4  = 1'h0;
-    casez (vector)
-      3'h0:
-          \$4  = 1'h0;
-      3'h1:
-          \$4  = 1'h0;
-      3'h2:
-          \$4  = 1'h0;
-      3'h3:
-          \$4  = 1'h0;
-      3'h4:
-          \$4  = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    next_address = address;
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    next_offset = offset;
     if (step) begin
-      next_address = \$3 [1:0];
+      next_offset = \$3 [1:0];
       if (last) begin
-        next_address = { 1'h0, \$4  };
+        next_offset = 2'h0;
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$11  = element;
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$7  = element;
     if (step) begin
-      \$11  = \$5 [1:0];
+      \$7  = \$4 [1:0];
       if (last) begin
-        \$11  = 2'h0;
+        \$7  = 2'h0;
       end
     end
     if (rst) begin
-      \$11  = 2'h0;
+      \$7  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$12  = lane;
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$8  = lane;
     if (step) begin
-      \$12  = \$7 [0];
+      \$8  = \$6 [0];
       if (last) begin
-        \$12  = 1'h0;
+        \$8  = 1'h0;
       end
     end
     if (rst) begin
-      \$12  = 1'h0;
+      \$8  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$13  = vector;
-    if (step) begin
-      if (last) begin
-        \$13  = \$10 [2:0];
-      end
-    end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$9  = next_offset;
     if (rst) begin
-      \$13  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$14  = next_address;
-    if (rst) begin
-      \$14  = 2'h0;
+      \$9  = 2'h0;
     end
   end
 endmodule
 
-module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, network_input_valid, label, sum, sum_valid, clk, rst, label_address, delta, delta_valid, input_delta_valid, activation);
-  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
+module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, copy, network_input, network_input_valid, network_input_copy, label, sum, sum_valid, sum_tag, next_index, next_tag, clk, rst, label_address, label_copy, delta, delta_valid, delta_layer, delta_copy, input_delta_valid
+, activation);
+  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
-  reg \$12 ;
-  reg \$13 ;
-  reg \$14 ;
-  reg \$15 ;
-  reg \$16 ;
-  reg \$17 ;
-  reg \$18 ;
-  reg \$19 ;
+  wire \$12 ;
+  reg [1:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  reg [1:0] \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  reg [1:0] \$19 ;
   wire \$2 ;
-  reg \$20 ;
+  wire [2:0] \$20 ;
   reg \$21 ;
   reg \$22 ;
   reg \$23 ;
   reg \$24 ;
-  wire \$3 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire [1:0] \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg \$34 ;
   wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
+  reg [1:0] \$5 ;
+  reg [1:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
+  reg \$like  = 1'h0;
+  wire [2:0] \$signal ;
   wire [2:0] \$signature__addr ;
   reg [31:0] \$signature__data ;
   wire \$signature__en ;
   reg [31:0] a;
-  reg [31:0] \a$29 ;
+  reg [31:0] \a$42 ;
   input [31:0] activation;
   wire [31:0] activation;
   reg [31:0] activation_1 = 32'd0;
   reg [31:0] activation_2 = 32'd0;
   reg [31:0] activation_3 = 32'd0;
-  wire [2:0] address;
   reg [31:0] b;
-  reg [31:0] \b$30 ;
+  reg [31:0] \b$43 ;
   input clk;
   wire clk;
   reg complement_1 = 1'h0;
   reg complement_2 = 1'h0;
   reg complement_3 = 1'h0;
+  input copy;
+  wire copy;
   output [31:0] delta;
   wire [31:0] delta;
   reg delta_1 = 1'h0;
   reg delta_2 = 1'h0;
+  output delta_copy;
+  reg delta_copy;
+  output [1:0] delta_layer;
+  reg [1:0] delta_layer;
+  reg [3:0] delta_tag_1 = 4'h0;
+  reg [3:0] delta_tag_2 = 4'h0;
   output delta_valid;
   wire delta_valid;
   reg error_1 = 1'h0;
   reg error_2 = 1'h0;
   reg error_3 = 1'h0;
-  wire for_inputs;
-  reg input_delta_1 = 1'h0;
-  reg input_delta_2 = 1'h0;
+  reg error_copy_1 = 1'h0;
+  reg error_copy_2 = 1'h0;
+  reg error_copy_3 = 1'h0;
+  wire following;
   output input_delta_valid;
   wire input_delta_valid;
   input [31:0] label;
   wire [31:0] label;
   output label_address;
   wire label_address;
+  output label_copy;
+  wire label_copy;
+  wire last;
   input [1:0] layer;
   wire [1:0] layer;
   input [31:0] network_input;
   wire [31:0] network_input;
+  input network_input_copy;
+  wire network_input_copy;
   input network_input_valid;
   wire network_input_valid;
-  wire next_address;
-  wire [2:0] \next_address$27 ;
+  input [1:0] next_index;
+  wire [1:0] next_index;
+  wire next_offset;
+  input [3:0] next_tag;
+  wire [3:0] next_tag;
+  wire \next_tag.copy ;
+  wire [2:0] \next_tag.vector ;
   wire [31:0] o;
-  wire [31:0] \o$37 ;
+  wire [31:0] \o$51 ;
+  wire [1:0] offset;
+  wire [2:0] old;
   wire \output ;
+  reg [3:0] owner = 4'h0;
+  reg [3:0] owner_1 = 4'h0;
+  reg [3:0] owner_2 = 4'h0;
+  reg [3:0] owner_3 = 4'h0;
+  reg [3:0] owner_4 = 4'h0;
+  (* init = 4'h0 *)
+  wire [3:0] owner_5;
   reg product_done_1 = 1'h0;
   reg product_done_2 = 1'h0;
   reg product_done_3 = 1'h0;
@@ -2245,45 +2596,90 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   input rst;
   wire rst;
   wire step;
-  reg \step$21 ;
-  wire \step$25 ;
+  reg \step$33 ;
   input [31:0] sum;
   wire [31:0] sum;
+  input [3:0] sum_tag;
+  wire [3:0] sum_tag;
+  wire \sum_tag.copy ;
+  wire [2:0] \sum_tag.vector ;
   input sum_valid;
   wire sum_valid;
   reg there_0;
   input valid;
   wire valid;
+  wire [1:0] vector;
   reg [31:0] derivatives [5:0];
   always @(posedge clk) begin
-    if (\step$21 )
-      derivatives[\$signature__addr ] <= \$signature__data ;
+    if (\step$33 )
+      derivatives[\$signal ] <= \$signature__data ;
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= derivatives[read__addr];
+    _0_ <= derivatives[old];
   end
   assign read__data = _0_;
+  always @(posedge clk)
+    product_done_2 <= \$29 ;
+  always @(posedge clk)
+    product_done_3 <= \$30 ;
+  always @(posedge clk)
+    product_done_4 <= \$31 ;
+  always @(posedge clk)
+    product_done_5 <= \$32 ;
+  always @(posedge clk)
+    delta_1 <= \$33 ;
+  always @(posedge clk)
+    delta_2 <= \$34 ;
+  always @(posedge clk)
+    delta_tag_1 <= sum_tag;
+  always @(posedge clk)
+    delta_tag_2 <= delta_tag_1;
   assign \$1  = layer == 2'h2;
   assign \output  = valid & \$1 ;
-  assign \$2  = ~ label[31];
-  assign \$3  = ~ \output ;
-  assign \$4  = ~ activation[31];
-  assign \$5  = ! layer;
-  assign \$6  = valid & \$5 ;
-  assign \$7  = layer == 1'h1;
-  assign \$8  = valid & \$7 ;
-  assign delta = error_3 ? o : \o$37 ;
-  assign \$9  = ~ input_delta_2;
-  assign \$10  = delta_2 & \$9 ;
-  assign delta_valid = error_3 | \$10 ;
-  assign input_delta_valid = delta_2 & input_delta_2;
+  assign \$2  = \output  & last;
+  assign \$3  = \$like  + \$2 ;
+  assign \$4  = ~ label[31];
+  assign \$signal  = \$5  + offset;
+  assign old = \$6  + next_index;
+  assign \$7  = ~ \output ;
+  assign \$8  = ~ activation[31];
+  assign \$9  = ! layer;
+  assign \$10  = valid & \$9 ;
+  assign \$11  = layer == 1'h1;
+  assign \$12  = valid & \$11 ;
+  assign delta = error_3 ? o : \o$51 ;
+  assign \$14  = | \$13 ;
+  assign \$15  = delta_2 & \$14 ;
+  assign delta_valid = error_3 | \$15 ;
+  assign \$17  = ! \$16 ;
+  assign input_delta_valid = delta_2 & \$17 ;
+  assign \$18  = ~ error_3;
+  assign \$20  = layer + 1'h1;
   always @(posedge clk)
-    error_1 <= \$12 ;
+    \$like  <= \$21 ;
   always @(posedge clk)
-    error_2 <= \$13 ;
+    error_1 <= \$22 ;
   always @(posedge clk)
-    error_3 <= \$14 ;
+    error_2 <= \$23 ;
+  always @(posedge clk)
+    error_3 <= \$24 ;
+  always @(posedge clk)
+    error_copy_1 <= copy;
+  always @(posedge clk)
+    error_copy_2 <= error_copy_1;
+  always @(posedge clk)
+    error_copy_3 <= error_copy_2;
+  always @(posedge clk)
+    owner_1 <= { \$20 , copy };
+  always @(posedge clk)
+    owner_2 <= owner_1;
+  always @(posedge clk)
+    owner_3 <= owner_2;
+  always @(posedge clk)
+    owner_4 <= owner_3;
+  always @(posedge clk)
+    owner <= owner_4;
   always @(posedge clk)
     activation_1 <= activation;
   always @(posedge clk)
@@ -2291,29 +2687,13 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
   always @(posedge clk)
     activation_3 <= activation_2;
   always @(posedge clk)
-    complement_1 <= \$15 ;
+    complement_1 <= \$25 ;
   always @(posedge clk)
-    complement_2 <= \$16 ;
+    complement_2 <= \$26 ;
   always @(posedge clk)
-    complement_3 <= \$17 ;
+    complement_3 <= \$27 ;
   always @(posedge clk)
-    product_done_1 <= \$18 ;
-  always @(posedge clk)
-    product_done_2 <= \$19 ;
-  always @(posedge clk)
-    product_done_3 <= \$20 ;
-  always @(posedge clk)
-    product_done_4 <= \$21 ;
-  always @(posedge clk)
-    product_done_5 <= \$22 ;
-  always @(posedge clk)
-    delta_1 <= \$23 ;
-  always @(posedge clk)
-    delta_2 <= \$24 ;
-  always @(posedge clk)
-    input_delta_1 <= 1'h0;
-  always @(posedge clk)
-    input_delta_2 <= input_delta_1;
+    product_done_1 <= \$28 ;
   adder_e8f23_flush_3 adder (
     .a(a),
     .b(b),
@@ -2321,576 +2701,479 @@ module gradwire_3_3_3_1_p3_backpropagation_unit(valid, layer, network_input, net
     .o(o),
     .rst(rst)
   );
-  \gradwire_3_3_3_1_p3_backpropagation_unit.going_back  going_back (
-    .clk(clk),
-    .next_address(read__addr),
-    .rst(rst),
-    .step(sum_valid)
-  );
-  \gradwire_3_3_3_1_p3_backpropagation_unit.going_forward  going_forward (
-    .address(\$signature__addr ),
-    .clk(clk),
-    .rst(rst),
-    .step(\step$21 )
-  );
   \gradwire_3_3_3_1_p3_backpropagation_unit.labels  labels (
     .clk(clk),
-    .next_address(label_address),
+    .last(last),
+    .next_offset(label_address),
     .rst(rst),
     .step(\output )
   );
   multiplier_e8f23_flush_2 multiplier (
-    .a(\a$29 ),
-    .b(\b$30 ),
+    .a(\a$42 ),
+    .b(\b$43 ),
     .clk(clk),
-    .o(\o$37 ),
+    .o(\o$51 ),
     .rst(rst)
   );
+  \gradwire_3_3_3_1_p3_backpropagation_unit.walker  walker (
+    .clk(clk),
+    .offset(offset),
+    .rst(rst),
+    .step(\step$33 ),
+    .vector(owner[2:1])
+  );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$29  = product_done_1;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$30  = product_done_2;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$31  = product_done_3;
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$32  = product_done_4;
+    if (rst) begin
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$33  = sum_valid;
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$34  = delta_1;
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    (* full_case = 32'd1 *)
+    casez (owner[2:1])
+      2'h0:
+          \$5  = 2'h0;
+      2'h1:
+          \$5  = 2'h0;
+      2'h2:
+          \$5  = 2'h3;
+      2'h3:
+          \$5  = 2'h0;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$6  = 2'h0;
+    casez (next_tag[2:0])
+      3'h0:
+          \$6  = 2'h0;
+      3'h1:
+          \$6  = 2'h0;
+      3'h2:
+          \$6  = 2'h0;
+      3'h3:
+          \$6  = 2'h0;
+      3'h4:
+          \$6  = 2'h3;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$13  = 2'h0;
+    casez (delta_tag_2[2:0])
+      3'h0:
+          \$13  = 2'h0;
+      3'h1:
+          \$13  = 2'h0;
+      3'h2:
+          \$13  = 2'h0;
+      3'h3:
+          \$13  = 2'h1;
+      3'h4:
+          \$13  = 2'h2;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$16  = 2'h0;
+    casez (delta_tag_2[2:0])
+      3'h0:
+          \$16  = 2'h0;
+      3'h1:
+          \$16  = 2'h0;
+      3'h2:
+          \$16  = 2'h0;
+      3'h3:
+          \$16  = 2'h1;
+      3'h4:
+          \$16  = 2'h2;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$19  = 2'h0;
+    casez (delta_tag_2[2:0])
+      3'h0:
+          \$19  = 2'h0;
+      3'h1:
+          \$19  = 2'h0;
+      3'h2:
+          \$19  = 2'h0;
+      3'h3:
+          \$19  = 2'h1;
+      3'h4:
+          \$19  = 2'h2;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     a = activation;
-    if (\$3 ) begin
+    if (\$7 ) begin
       a = 32'd1065353216;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    b = { \$2 , label[30:0] };
-    if (\$3 ) begin
-      b = { \$4 , activation[30:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    b = { \$4 , label[30:0] };
+    if (\$7 ) begin
+      b = { \$8 , activation[30:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \a$29  = sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    delta_layer = 2'h3;
+    if (\$18 ) begin
+      delta_layer = \$19 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    delta_copy = error_copy_3;
+    if (\$18 ) begin
+      delta_copy = delta_tag_2[3];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \a$42  = sum;
     if (complement_3) begin
-      \a$29  = activation_3;
+      \a$42  = activation_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \b$30  = read__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \b$43  = read__data;
     if (complement_3) begin
-      \b$30  = o;
+      \b$43  = o;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     there_0 = 1'h0;
-    if (\$6 ) begin
+    if (\$10 ) begin
       there_0 = 1'h1;
     end
-    if (\$8 ) begin
+    if (\$12 ) begin
       there_0 = 1'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \step$21  = 1'h0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \step$33  = 1'h0;
     if (product_done_5) begin
-      \step$21  = 1'h1;
+      \step$33  = 1'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     \$signature__data  = 32'd0;
     if (product_done_5) begin
-      \$signature__data  = \o$37 ;
+      \$signature__data  = \o$51 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$12  = \output ;
-    if (rst) begin
-      \$12  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$13  = error_1;
-    if (rst) begin
-      \$13  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$14  = error_2;
-    if (rst) begin
-      \$14  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$15  = there_0;
-    if (rst) begin
-      \$15  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$16  = complement_1;
-    if (rst) begin
-      \$16  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$17  = complement_2;
-    if (rst) begin
-      \$17  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$18  = there_0;
-    if (rst) begin
-      \$18  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$19  = product_done_1;
-    if (rst) begin
-      \$19  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$20  = product_done_2;
-    if (rst) begin
-      \$20  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$21  = product_done_3;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$21  = \$3 [0];
     if (rst) begin
       \$21  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$22  = product_done_4;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$22  = \output ;
     if (rst) begin
       \$22  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$23  = sum_valid;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$23  = error_1;
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$24  = delta_1;
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$24  = error_2;
     if (rst) begin
       \$24  = 1'h0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$25  = there_0;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$26  = complement_1;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$27  = complement_2;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$28  = there_0;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
   assign step = \output ;
-  assign next_address = label_address;
-  assign \$signature__en  = \step$21 ;
-  assign address = \$signature__addr ;
-  assign \step$25  = sum_valid;
-  assign \next_address$27  = read__addr;
-  assign for_inputs = 1'h0;
-  assign \$11  = 1'h0;
+  assign following = \$3 [0];
+  assign next_offset = label_address;
+  assign \$signature__en  = \step$33 ;
+  assign vector = owner[2:1];
+  assign \$signature__addr  = \$signal ;
+  assign read__addr = old;
+  assign owner_5 = owner;
+  assign label_copy = \$3 [0];
+  assign \sum_tag.vector  = sum_tag[2:0];
+  assign \sum_tag.copy  = sum_tag[3];
+  assign \next_tag.vector  = next_tag[2:0];
+  assign \next_tag.copy  = next_tag[3];
 endmodule
 
-module \gradwire_3_3_3_1_p3_backpropagation_unit.going_back (clk, rst, next_address, step);
-  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
-  reg [1:0] \$1 ;
-  wire [1:0] \$10 ;
-  reg [1:0] \$11 ;
-  reg \$12 ;
-  reg \$13 ;
-  reg [2:0] \$14 ;
-  reg \$2 ;
-  wire [3:0] \$3 ;
-  reg [1:0] \$4 ;
-  wire [2:0] \$5 ;
+module \gradwire_3_3_3_1_p3_backpropagation_unit.labels (rst, step, last, next_offset, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
+  wire \$1 ;
+  wire \$2 ;
+  wire [1:0] \$3 ;
+  wire [1:0] \$4 ;
+  wire [1:0] \$5 ;
   wire [1:0] \$6 ;
-  wire [1:0] \$7 ;
-  wire \$8 ;
-  wire [1:0] \$9 ;
-  reg [2:0] address = 3'h3;
+  reg \$7 ;
+  reg \$8 ;
+  reg \$9 ;
+  input clk;
+  wire clk;
+  reg element = 1'h0;
+  reg lane = 1'h0;
+  output last;
+  wire last;
+  output next_offset;
+  reg next_offset;
+  reg offset = 1'h0;
+  input rst;
+  wire rst;
+  input step;
+  wire step;
+  wire turn;
+  wire vector;
+  assign last = ~ element;
+  assign turn = ~ lane;
+  assign \$3  = offset + turn;
+  assign \$4  = element + 1'h1;
+  assign \$5  = lane + 1'h1;
+  assign \$6  = lane ? \$5  : 2'h0;
+  always @(posedge clk)
+    element <= \$7 ;
+  always @(posedge clk)
+    lane <= \$8 ;
+  always @(posedge clk)
+    offset <= \$9 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    next_offset = offset;
+    if (step) begin
+      next_offset = \$3 [0];
+      if (last) begin
+        next_offset = 1'h0;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$7  = element;
+    if (step) begin
+      \$7  = \$4 [0];
+      if (last) begin
+        \$7  = 1'h0;
+      end
+    end
+    if (rst) begin
+      \$7  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$8  = lane;
+    if (step) begin
+      \$8  = \$6 [0];
+      if (last) begin
+        \$8  = 1'h0;
+      end
+    end
+    if (rst) begin
+      \$8  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$9  = next_offset;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  assign vector = 1'h0;
+  assign \$2  = 1'h0;
+  assign \$1  = 1'h0;
+endmodule
+
+module \gradwire_3_3_3_1_p3_backpropagation_unit.walker (rst, step, vector, offset, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  reg [1:0] \$1 ;
+  reg \$2 ;
+  wire [2:0] \$3 ;
+  wire [2:0] \$4 ;
+  wire [1:0] \$5 ;
+  wire [1:0] \$6 ;
+  reg [1:0] \$7 ;
+  reg \$8 ;
+  reg [1:0] \$9 ;
   input clk;
   wire clk;
   reg [1:0] element = 2'h0;
   reg lane = 1'h0;
   wire last;
-  output [2:0] next_address;
-  reg [2:0] next_address;
+  reg [1:0] next_offset;
+  output [1:0] offset;
+  reg [1:0] offset = 2'h0;
   input rst;
   wire rst;
   input step;
   wire step;
   wire turn;
-  reg vector = 1'h0;
+  input [1:0] vector;
+  wire [1:0] vector;
   assign last = \$1  == element;
   assign turn = \$2  == lane;
-  assign \$3  = address + turn;
-  assign \$5  = element + 1'h1;
-  assign \$6  = lane + 1'h1;
-  assign \$7  = turn ? 2'h0 : \$6 ;
-  assign \$9  = vector + 1'h1;
-  assign \$10  = \$8  ? 2'h0 : \$9 ;
+  assign \$3  = offset + turn;
+  assign \$4  = element + 1'h1;
+  assign \$5  = lane + 1'h1;
+  assign \$6  = turn ? 2'h0 : \$5 ;
   always @(posedge clk)
-    element <= \$11 ;
+    element <= \$7 ;
   always @(posedge clk)
-    lane <= \$12 ;
+    lane <= \$8 ;
   always @(posedge clk)
-    vector <= \$13 ;
-  always @(posedge clk)
-    address <= \$14 ;
+    offset <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    (* full_case = 32'd1 *)
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$1  = 2'h0;
     casez (vector)
-      1'h0:
+      2'h0:
           \$1  = 2'h2;
-      1'h1:
+      2'h1:
+          \$1  = 2'h2;
+      2'h2:
           \$1  = 2'h2;
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    (* full_case = 32'd1 *)
-    casez (vector)
-      1'h0:
-          \$2  = 1'h0;
-      1'h1:
-          \$2  = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    (* full_case = 32'd1 *)
-    casez (vector)
-      1'h0:
-          \$4  = 2'h0;
-      1'h1:
-          \$4  = 2'h3;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    next_address = address;
-    if (step) begin
-      next_address = \$3 [2:0];
-      if (last) begin
-        next_address = { 1'h0, \$4  };
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$11  = element;
-    if (step) begin
-      \$11  = \$5 [1:0];
-      if (last) begin
-        \$11  = 2'h0;
-      end
-    end
-    if (rst) begin
-      \$11  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$12  = lane;
-    if (step) begin
-      \$12  = \$7 [0];
-      if (last) begin
-        \$12  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$12  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$13  = vector;
-    if (step) begin
-      if (last) begin
-        \$13  = \$10 [0];
-      end
-    end
-    if (rst) begin
-      \$13  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$14  = next_address;
-    if (rst) begin
-      \$14  = 3'h3;
-    end
-  end
-  assign \$8  = vector;
-endmodule
-
-module \gradwire_3_3_3_1_p3_backpropagation_unit.going_forward (rst, step, address, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
-  reg [2:0] \$1 ;
-  wire [1:0] \$10 ;
-  reg [2:0] \$11 ;
-  reg \$12 ;
-  reg \$13 ;
-  reg [2:0] \$14 ;
-  reg \$2 ;
-  wire [3:0] \$3 ;
-  reg \$4 ;
-  wire [3:0] \$5 ;
-  wire [1:0] \$6 ;
-  wire [1:0] \$7 ;
-  wire \$8 ;
-  wire [1:0] \$9 ;
-  output [2:0] address;
-  reg [2:0] address = 3'h0;
-  input clk;
-  wire clk;
-  reg [2:0] element = 3'h0;
-  reg lane = 1'h0;
-  wire last;
-  reg [2:0] next_address;
-  input rst;
-  wire rst;
-  input step;
-  wire step;
-  wire turn;
-  reg vector = 1'h0;
-  assign last = \$1  == element;
-  assign turn = \$2  == lane;
-  assign \$3  = address + turn;
-  assign \$5  = element + 1'h1;
-  assign \$6  = lane + 1'h1;
-  assign \$7  = turn ? 2'h0 : \$6 ;
-  assign \$8  = ! vector;
-  assign \$9  = vector + 1'h1;
-  assign \$10  = vector ? \$9  : 2'h0;
-  always @(posedge clk)
-    element <= \$11 ;
-  always @(posedge clk)
-    lane <= \$12 ;
-  always @(posedge clk)
-    vector <= \$13 ;
-  always @(posedge clk)
-    address <= \$14 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$1  = 3'h0;
-    casez (vector)
-      1'h0:
-          \$1  = 3'h5;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$2  = 1'h0;
     casez (vector)
-      1'h0:
+      2'h0:
+          \$2  = 1'h0;
+      2'h1:
+          \$2  = 1'h0;
+      2'h2:
           \$2  = 1'h0;
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$4  = 1'h0;
-    casez (vector)
-      1'h0:
-          \$4  = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    next_address = address;
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    next_offset = offset;
     if (step) begin
-      next_address = \$3 [2:0];
+      next_offset = \$3 [1:0];
       if (last) begin
-        next_address = { 2'h0, \$4  };
+        next_offset = 2'h0;
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$11  = element;
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$7  = element;
     if (step) begin
-      \$11  = \$5 [2:0];
+      \$7  = \$4 [1:0];
       if (last) begin
-        \$11  = 3'h0;
+        \$7  = 2'h0;
       end
     end
     if (rst) begin
-      \$11  = 3'h0;
+      \$7  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$12  = lane;
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$8  = lane;
     if (step) begin
-      \$12  = \$7 [0];
+      \$8  = \$6 [0];
       if (last) begin
-        \$12  = 1'h0;
+        \$8  = 1'h0;
       end
     end
     if (rst) begin
-      \$12  = 1'h0;
+      \$8  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$13  = vector;
-    if (step) begin
-      if (last) begin
-        \$13  = \$10 [0];
-      end
-    end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$9  = next_offset;
     if (rst) begin
-      \$13  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$14  = next_address;
-    if (rst) begin
-      \$14  = 3'h0;
-    end
-  end
-endmodule
-
-module \gradwire_3_3_3_1_p3_backpropagation_unit.labels (rst, step, next_address, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
-  reg \$1 ;
-  wire [1:0] \$10 ;
-  reg \$11 ;
-  reg \$12 ;
-  reg \$13 ;
-  reg \$14 ;
-  reg \$2 ;
-  wire [1:0] \$3 ;
-  reg \$4 ;
-  wire [1:0] \$5 ;
-  wire [1:0] \$6 ;
-  wire [1:0] \$7 ;
-  wire \$8 ;
-  wire [1:0] \$9 ;
-  reg address = 1'h0;
-  input clk;
-  wire clk;
-  reg element = 1'h0;
-  reg lane = 1'h0;
-  wire last;
-  output next_address;
-  reg next_address;
-  input rst;
-  wire rst;
-  input step;
-  wire step;
-  wire turn;
-  reg vector = 1'h0;
-  assign last = \$1  == element;
-  assign turn = \$2  == lane;
-  assign \$3  = address + turn;
-  assign \$5  = element + 1'h1;
-  assign \$6  = lane + 1'h1;
-  assign \$7  = turn ? 2'h0 : \$6 ;
-  assign \$8  = ! vector;
-  assign \$9  = vector + 1'h1;
-  assign \$10  = vector ? \$9  : 2'h0;
-  always @(posedge clk)
-    element <= \$11 ;
-  always @(posedge clk)
-    lane <= \$12 ;
-  always @(posedge clk)
-    vector <= \$13 ;
-  always @(posedge clk)
-    address <= \$14 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$1  = 1'h0;
-    casez (vector)
-      1'h0:
-          \$1  = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$2  = 1'h0;
-    casez (vector)
-      1'h0:
-          \$2  = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$4  = 1'h0;
-    casez (vector)
-      1'h0:
-          \$4  = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    next_address = address;
-    if (step) begin
-      next_address = \$3 [0];
-      if (last) begin
-        next_address = \$4 ;
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$11  = element;
-    if (step) begin
-      \$11  = \$5 [0];
-      if (last) begin
-        \$11  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$11  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$12  = lane;
-    if (step) begin
-      \$12  = \$7 [0];
-      if (last) begin
-        \$12  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$12  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$13  = vector;
-    if (step) begin
-      if (last) begin
-        \$13  = \$10 [0];
-      end
-    end
-    if (rst) begin
-      \$13  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$14  = next_address;
-    if (rst) begin
-      \$14  = 1'h0;
+      \$9  = 2'h0;
     end
   end
 endmodule
 
 module gradwire_3_3_3_1_p3_bias_bank(update, update_address, change, host, host_write, host_address, host_data, clk, rst, data, carry_address);
-  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [2:0] \$1 ;
   reg \$2 ;
   reg \$3 ;
@@ -2973,28 +3256,28 @@ module gradwire_3_3_3_1_p3_bias_bank(update, update_address, change, host, host_
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$2  = update;
     if (rst) begin
       \$2  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$3  = update_1;
     if (rst) begin
       \$3  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$4  = update_2;
     if (rst) begin
       \$4  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$5  = update_3;
     if (rst) begin
       \$5  = 1'h0;
@@ -3005,8 +3288,8 @@ module gradwire_3_3_3_1_p3_bias_bank(update, update_address, change, host, host_
   assign b = change;
 endmodule
 
-module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activation, valid, layer, sum);
-  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, sum_copy, clk, rst, activation, valid, layer, copy, sum);
+  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -3017,12 +3300,17 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activati
   reg [31:0] activation;
   input clk;
   wire clk;
+  output copy;
+  reg copy;
   wire [31:0] i;
   output [1:0] layer;
   reg [1:0] layer;
   wire [31:0] o;
   input rst;
   wire rst;
+  reg sigmoid_copy_1 = 1'h0;
+  reg sigmoid_copy_2 = 1'h0;
+  reg sigmoid_copy_3 = 1'h0;
   reg [1:0] sigmoid_layer_1 = 2'h0;
   reg [1:0] sigmoid_layer_2 = 2'h0;
   reg [1:0] sigmoid_layer_3 = 2'h0;
@@ -3032,6 +3320,8 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activati
   reg sigmoid_wanted;
   input [31:0] sum;
   wire [31:0] sum;
+  input sum_copy;
+  wire sum_copy;
   input [1:0] sum_layer;
   wire [1:0] sum_layer;
   input sum_valid;
@@ -3044,6 +3334,12 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activati
     sigmoid_layer_2 <= sigmoid_layer_1;
   always @(posedge clk)
     sigmoid_layer_3 <= sigmoid_layer_2;
+  always @(posedge clk)
+    sigmoid_copy_1 <= sum_copy;
+  always @(posedge clk)
+    sigmoid_copy_2 <= sigmoid_copy_1;
+  always @(posedge clk)
+    sigmoid_copy_3 <= sigmoid_copy_2;
   always @(posedge clk)
     sigmoid_valid_1 <= \$4 ;
   always @(posedge clk)
@@ -3060,7 +3356,7 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activati
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     sigmoid_wanted = 1'h0;
     if (\$1 ) begin
       sigmoid_wanted = sum_valid;
@@ -3073,42 +3369,49 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activati
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     activation = 32'd0;
     if (sigmoid_valid_3) begin
       activation = o;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     valid = 1'h0;
     if (sigmoid_valid_3) begin
       valid = 1'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     layer = 2'h0;
     if (sigmoid_valid_3) begin
       layer = sigmoid_layer_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    copy = 1'h0;
+    if (sigmoid_valid_3) begin
+      copy = sigmoid_copy_3;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$4  = sigmoid_wanted;
     if (rst) begin
       \$4  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$5  = sigmoid_valid_1;
     if (rst) begin
       \$5  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$6  = sigmoid_valid_2;
     if (rst) begin
       \$6  = 1'h0;
@@ -3117,7 +3420,7 @@ module gradwire_3_3_3_1_p3_forward_unit(sum_valid, sum_layer, clk, rst, activati
   assign i = sum;
 endmodule
 
-module gradwire_3_3_3_1_p3_gradient_descent_unit(i, clk, rst, o, rate);
+module gradwire_3_3_3_1_p3_gradient_descent_unit(i, clk, rst, o, step);
   wire \$1 ;
   wire [31:0] a;
   wire [31:0] b;
@@ -3128,26 +3431,26 @@ module gradwire_3_3_3_1_p3_gradient_descent_unit(i, clk, rst, o, rate);
   output [31:0] o;
   wire [31:0] o;
   wire [31:0] \o$7 ;
-  input [31:0] rate;
-  wire [31:0] rate;
   input rst;
   wire rst;
-  assign \$1  = ~ rate[31];
+  input [31:0] step;
+  wire [31:0] step;
+  assign \$1  = ~ step[31];
   multiplier_e8f23_flush_2 multiplier (
     .a(i),
-    .b({ \$1 , rate[30:0] }),
+    .b({ \$1 , step[30:0] }),
     .clk(clk),
     .o(o),
     .rst(rst)
   );
   assign a = i;
-  assign b = { \$1 , rate[30:0] };
+  assign b = { \$1 , step[30:0] };
   assign \o$7  = o;
 endmodule
 
 module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, update, reduce, enable, adder_select, tree_x, tree_y, drain_load, drain_i, drain_product, register_write, register_write_address, vector, input_write, input_write_address, network_input, local_address
 , local_input, clk, rst, bank_data, product, sum, drain_o, bank_address);
-  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [31:0] \$1 ;
   wire [31:0] \$2 ;
   wire [31:0] \$3 ;
@@ -3185,10 +3488,10 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire [31:0] host_data;
   input input_write;
   wire input_write;
-  input input_write_address;
-  wire input_write_address;
-  input local_address;
-  wire local_address;
+  input [1:0] input_write_address;
+  wire [1:0] input_write_address;
+  input [1:0] local_address;
+  wire [1:0] local_address;
   input local_input;
   wire local_input;
   reg local_input_1 = 1'h0;
@@ -3200,7 +3503,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire [31:0] product;
   reg [31:0] product_1 = 32'd0;
   wire read__addr;
-  wire \read__addr$41 ;
+  wire [1:0] \read__addr$41 ;
   wire [31:0] read__data;
   wire [31:0] \read__data$45 ;
   input reduce;
@@ -3228,7 +3531,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire write;
   wire [2:0] write__addr;
   wire \write__addr$35 ;
-  wire \write__addr$39 ;
+  wire [1:0] \write__addr$39 ;
   wire [31:0] write__data;
   wire [31:0] \write__data$36 ;
   wire [31:0] \write__data$40 ;
@@ -3247,12 +3550,12 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     _0_ <= bank[bank_address];
   end
   assign bank_data = _0_;
-  reg [31:0] inputs [1:0];
+  reg [31:0] inputs [3:0];
   always @(posedge clk) begin
     if (input_write)
       inputs[input_write_address] <= network_input;
   end
-  reg [0:0] _1_;
+  reg [1:0] _1_;
   always @(posedge clk) begin
     _1_ <= local_address;
   end
@@ -3264,7 +3567,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   end
   reg [0:0] _2_;
   always @(posedge clk) begin
-    _2_ <= local_address;
+    _2_ <= local_address[0];
   end
   assign read__data = registers[_2_];
   assign b = reduce ? \$2  : broadcast;
@@ -3302,7 +3605,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \a$48  = 32'd0;
     casez (adder_select)
       3'h0:
@@ -3318,7 +3621,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \b$49  = 32'd0;
     casez (adder_select)
       3'h0:
@@ -3334,7 +3637,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$5  = \$4 ;
     if (rst) begin
       \$5  = 32'd0;
@@ -3347,7 +3650,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   assign \write__en$34  = register_write;
   assign \write__addr$35  = register_write_address;
   assign \write__data$36  = vector;
-  assign read__addr = local_address;
+  assign read__addr = local_address[0];
   assign \write__en$38  = input_write;
   assign \write__addr$39  = input_write_address;
   assign \write__data$40  = network_input;
@@ -3355,25 +3658,56 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   assign \o$53  = sum;
 endmodule
 
-module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, instruction, issue, broadcast_one, broadcast_input, broadcast_address, derive, half, control, bias_update, start);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, floor, age, loaded, clk, rst, take, waiting, busy, instruction, issue, begins, updates, result, broadcast_one, broadcast_input, broadcast_address
+, copy, derive, step, control, bias_update, start);
+  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire \$1 ;
   wire \$10 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  reg [3:0] \$107 ;
+  reg [3:0] \$108 ;
+  reg \$109 ;
   wire \$11 ;
+  reg \$110 ;
+  reg \$111 ;
+  reg [31:0] \$112 ;
+  reg \$113 ;
+  reg \$114 ;
+  reg \$115 ;
+  reg \$116 ;
+  reg \$117 ;
+  reg \$118 ;
+  reg \$119 ;
   wire \$12 ;
+  reg [1:0] \$120 ;
+  reg \$121 ;
+  reg [1:0] \$122 ;
+  reg [2:0] \$123 ;
+  reg [2:0] \$124 ;
+  reg [2:0] \$125 ;
+  reg \$126 ;
+  reg \$127 ;
+  reg \$128 ;
+  reg \$129 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
-  wire [3:0] \$17 ;
-  wire [3:0] \$18 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire [1:0] \$21 ;
-  wire [1:0] \$22 ;
-  wire [1:0] \$23 ;
-  wire [1:0] \$24 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
@@ -3381,8 +3715,8 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
-  wire [4:0] \$31 ;
-  wire [32:0] \$32 ;
+  wire \$31 ;
+  reg \$32 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
@@ -3391,43 +3725,84 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire [2:0] \$40 ;
-  wire [3:0] \$41 ;
+  wire \$40 ;
+  wire \$41 ;
   wire [3:0] \$42 ;
-  wire \$43 ;
-  wire [3:0] \$44 ;
+  wire [4:0] \$43 ;
+  wire [4:0] \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire [1:0] \$47 ;
-  wire [3:0] \$48 ;
-  wire [4:0] \$49 ;
+  wire [3:0] \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
   wire [1:0] \$50 ;
-  wire \$51 ;
+  wire [1:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
-  reg [2:0] \$56 ;
-  reg [3:0] \$57 ;
-  reg [31:0] \$58 ;
-  reg \$59 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire [4:0] \$58 ;
+  wire \$59 ;
   wire \$6 ;
-  reg \$60 ;
-  reg \$61 ;
-  reg [1:0] \$62 ;
-  reg [2:0] \$63 ;
-  reg [2:0] \$64 ;
-  reg [2:0] \$65 ;
-  reg \$66 ;
-  reg \$67 ;
-  reg \$68 ;
-  reg \$69 ;
+  wire \$60 ;
+  wire [1:0] \$61 ;
+  wire [1:0] \$62 ;
+  wire \$63 ;
+  wire [1:0] \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg \$70 ;
+  wire [32:0] \$70 ;
+  wire [2:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire [1:0] \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire [1:0] \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire [2:0] \$88 ;
+  wire [3:0] \$89 ;
   wire \$9 ;
+  wire [3:0] \$90 ;
+  wire \$91 ;
+  wire [3:0] \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire [1:0] \$95 ;
+  wire [3:0] \$96 ;
+  wire [4:0] \$97 ;
+  wire [1:0] \$98 ;
+  wire \$99 ;
+  wire \$signal ;
+  reg \$signal$31  = 1'h0;
+  reg \$signal$34  = 1'h0;
+  wire \$signal$35 ;
+  wire \$signal$65 ;
+  reg \$signal$66  = 1'h0;
+  input [31:0] age;
+  wire [31:0] age;
+  wire [31:0] \age$45 ;
   reg [2:0] bank = 3'h0;
+  wire \begin ;
+  output begins;
+  wire begins;
   reg [2:0] bias = 3'h0;
   output bias_update;
   wire bias_update;
@@ -3441,8 +3816,8 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   reg busy = 1'h0;
   input clk;
   wire clk;
-  output [21:0] control;
-  reg [21:0] control;
+  output [22:0] control;
+  reg [22:0] control;
   wire \control.active ;
   wire [2:0] \control.adder_select ;
   wire [2:0] \control.bank_address ;
@@ -3452,22 +3827,34 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   wire \control.final ;
   wire [1:0] \control.finished ;
   wire \control.first_fold ;
-  wire \control.local_address ;
+  wire [1:0] \control.local_address ;
   wire \control.local_input ;
   wire \control.reduce ;
   wire \control.update ;
   wire \control.valid ;
+  output copy;
+  reg copy;
+  reg copy_0 = 1'h0;
   output derive;
   wire derive;
   reg [1:0] element = 2'h0;
-  reg finishing = 1'h0;
+  reg exists_0 = 1'h0;
   reg first = 1'h1;
+  wire first_of_batch;
+  input [31:0] floor;
+  wire [31:0] floor;
+  wire [31:0] \floor$44 ;
   reg fold = 1'h0;
-  reg [2:0] following;
-  output half;
-  reg half = 1'h0;
-  output [2:0] instruction;
-  reg [2:0] instruction = 3'h0;
+  reg [3:0] following;
+  input [31:0] halve_every;
+  wire [31:0] halve_every;
+  wire [31:0] \halve_every$43 ;
+  reg hold = 1'h0;
+  input infer;
+  wire infer;
+  reg inferring = 1'h0;
+  output [3:0] instruction;
+  reg [3:0] instruction = 4'h0;
   output issue;
   wire issue;
   wire last_element;
@@ -3475,7 +3862,9 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   input loaded;
   wire loaded;
   reg \local  = 1'h0;
-  wire [21:0] now;
+  reg [1:0] made_0 = 2'h0;
+  reg newest = 1'h0;
+  wire [22:0] now;
   wire \now.active ;
   wire [2:0] \now.adder_select ;
   wire [2:0] \now.bank_address ;
@@ -3485,15 +3874,20 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   wire \now.final ;
   wire [1:0] \now.finished ;
   wire \now.first_fold ;
-  wire \now.local_address ;
+  wire [1:0] \now.local_address ;
   wire \now.local_input ;
   wire \now.reduce ;
   wire \now.update ;
   wire \now.valid ;
+  wire passes;
   reg [3:0] pause = 4'h0;
-  wire [2:0] read__addr;
-  wire [35:0] read__data;
+  input [31:0] rate;
+  wire [31:0] rate;
+  wire [31:0] \rate$42 ;
+  wire [3:0] read__addr;
+  wire [40:0] read__data;
   wire \read__data.active ;
+  wire \read__data.behind ;
   wire \read__data.bias ;
   wire [2:0] \read__data.broadcast_base ;
   wire \read__data.broadcast_input ;
@@ -3501,6 +3895,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   wire \read__data.derive ;
   wire [1:0] \read__data.finished ;
   wire \read__data.gap ;
+  wire \read__data.last ;
   wire [1:0] \read__data.last_element ;
   wire \read__data.last_fold ;
   wire \read__data.local_input ;
@@ -3511,439 +3906,704 @@ module gradwire_3_3_3_1_p3_sequencer(samples, loaded, clk, rst, take, busy, inst
   wire [3:0] \read__data.next_wait ;
   wire \read__data.pair ;
   wire \read__data.reduce ;
+  wire [2:0] \read__data.result ;
   wire \read__data.rotate ;
   wire \read__data.skip ;
   wire \read__data.update ;
   reg [31:0] remaining = 32'd0;
+  output [3:0] result;
+  wire [3:0] result;
+  wire \result.copy ;
+  wire [2:0] \result.vector ;
   input rst;
   wire rst;
   input [31:0] samples;
   wire [31:0] samples;
   reg [2:0] select;
-  reg [21:0] slot_1 = 22'h000000;
-  reg [21:0] slot_2 = 22'h000000;
+  reg [22:0] slot_1 = 23'h000000;
+  reg [22:0] slot_2 = 23'h000000;
   input start;
   wire start;
+  wire \start$41 ;
+  output [31:0] step;
+  wire [31:0] step;
+  wire [31:0] \step$51 ;
+  input stop;
+  wire stop;
   output take;
   wire take;
+  wire \take$46 ;
   reg update_1 = 1'h0;
   reg update_2 = 1'h0;
-  reg [35:0] rom [7:0];
+  output updates;
+  wire updates;
+  reg waited = 1'h0;
+  output waiting;
+  wire waiting;
+  wire wanted;
+  reg wraps;
+  reg [40:0] rom [10:0];
   initial begin
-    rom[0] = 36'hb6034110a;
-    rom[1] = 36'hbc4e4000a;
-    rom[2] = 36'hedb640202;
-    rom[3] = 36'h0c7608c00;
-    rom[4] = 36'h36db40c01;
-    rom[5] = 36'h161b14608;
-    rom[6] = 36'h600040609;
-    rom[7] = 36'h600041009;
+    rom[0] = 41'h0b603411082;
+    rom[1] = 41'h0bc4e40008a;
+    rom[2] = 41'h0edb6402012;
+    rom[3] = 41'h00c7608c020;
+    rom[4] = 41'h036db40c001;
+    rom[5] = 41'h0161b146098;
+    rom[6] = 41'h06000406081;
+    rom[7] = 41'h16000410081;
+    rom[8] = 41'h0b603411082;
+    rom[9] = 41'h0bc4e40008a;
+    rom[10] = 41'h19000402012;
   end
-  reg [35:0] _0_;
+  reg [40:0] _0_;
   always @(posedge clk) begin
     _0_ <= rom[following];
   end
   assign read__data = _0_;
-  assign \$24  = last_element ? read__data[16:15] : 2'h0;
-  assign \$25  = last_fold ? read__data[17] : 1'h0;
-  assign \$26  = ! fold;
-  assign \$27  = ~ read__data[0];
-  assign \$28  = issue & \$27 ;
-  assign \$29  = update_2 & slot_2[16];
-  assign bias_update = \$29  & slot_2[15];
-  assign \$30  = | pause;
-  assign \$31  = pause - 1'h1;
-  assign \$32  = remaining - 1'h1;
-  assign \$33  = ! pause;
-  assign \$34  = busy & \$33 ;
-  assign \$35  = \$34  & first;
-  assign \$36  = ! remaining;
-  assign \$37  = \$35  & \$36 ;
-  assign \$38  = ~ busy;
-  assign \$39  = start & \$38 ;
-  assign \$40  = element + 1'h1;
-  assign \$41  = bank + 1'h1;
-  assign \$42  = bias + 1'h1;
-  assign \$43  = ~ broadcast_one;
-  assign \$44  = broadcast_address + \$43 ;
-  assign \$45  = ~ last_fold;
-  assign \$46  = last_element & \$45 ;
-  assign \$47  = fold + 1'h1;
-  assign \$48  = bank + 1'h1;
-  assign \$49  = \$48  + read__data[6];
-  assign \$50  = \local  + 1'h1;
-  assign \$51  = last_element & last_fold;
-  assign \$52  = instruction == 3'h7;
-  assign \$53  = instruction == 3'h7;
-  assign \$54  = half ^ \$53 ;
-  assign \$55  = issue & read__data[0];
+  assign \$signal  = wanted ? \$1  : \$2 ;
+  assign \$3  = | remaining;
+  assign \$5  = ~ \$4 ;
+  assign wanted = \$3  & \$5 ;
+  assign \$6  = ! pause;
+  assign \$7  = busy & \$6 ;
+  assign \$8  = \$7  & first;
+  assign \$9  = \$8  & wanted;
+  assign \$10  = ~ \$signal ;
+  assign \$11  = \$9  & \$10 ;
+  assign take = \$11  & loaded;
+  assign \$12  = ! pause;
+  assign \$13  = busy & \$12 ;
+  assign \$14  = \$13  & first;
+  assign \$15  = \$14  & \$signal ;
+  assign \begin  = take | \$15 ;
+  assign \$16  = ! pause;
+  assign \$17  = busy & \$16 ;
+  assign \$18  = ~ first;
+  assign \$19  = \$17  & \$18 ;
+  assign passes = \$19  | \begin ;
+  assign \$20  = ! pause;
+  assign \$21  = busy & \$20 ;
+  assign \$22  = \$21  & first;
+  assign \$23  = \$22  & wanted;
+  assign \$24  = ~ \$signal ;
+  assign \$25  = \$23  & \$24 ;
+  assign \$26  = ~ loaded;
+  assign \$27  = \$25  & \$26 ;
+  assign \$28  = ~ take;
+  assign \$29  = waited & \$28 ;
+  assign waiting = \$27  | \$29 ;
+  assign \$30  = ~ busy;
+  assign \start$41  = start & \$30 ;
+  assign \$31  = exists_0 | take;
+  assign issue = passes & \$32 ;
+  assign last_element = element == read__data[7:6];
+  assign last_fold = fold == read__data[8];
+  assign \$33  = ! element;
+  assign \$34  = issue & \$33 ;
+  assign \$35  = ! fold;
+  assign begins = \$34  & \$35 ;
+  assign \$36  = ! element;
+  assign broadcast_one = read__data[11] & \$36 ;
+  assign \$37  = issue & read__data[23];
+  assign \$38  = ! fold;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = | element;
+  assign derive = \$39  & \$40 ;
+  assign \$41  = last_element & last_fold;
+  assign \$42  = inferring ? 4'h8 : 4'h0;
+  assign \$43  = instruction + 1'h1;
+  assign \$44  = read__data[40] ? { 1'h0, \$42  } : \$43 ;
+  assign \$45  = ~ busy;
+  assign \$46  = start & \$45 ;
+  assign \$47  = infer ? 4'h8 : 4'h0;
+  assign \$48  = read__data[18] & element[0];
+  assign \$49  = read__data[18] & last_element;
+  assign \$50  = read__data[16] ? { copy, \local  } : { 1'h0, \local  };
+  assign \$51  = last_element ? read__data[20:19] : 2'h0;
+  assign \$52  = last_fold ? read__data[21] : 1'h0;
+  assign \$53  = ! fold;
+  assign \$54  = ~ read__data[0];
+  assign \$55  = issue & \$54 ;
+  assign \$56  = update_2 & slot_2[17];
+  assign bias_update = \$56  & slot_2[16];
+  assign \$57  = | pause;
+  assign \$58  = pause - 1'h1;
+  assign \$61  = \$signal$31  - \$60 ;
+  assign \$62  = take ? 2'h0 : \$61 ;
+  assign \$64  = hold - \$63 ;
+  assign \$66  = ~ inferring;
+  assign \$67  = \$65  & \$66 ;
+  assign \$68  = ~ waited;
+  assign \$69  = waiting & \$68 ;
+  assign \$70  = remaining - 1'h1;
+  assign \$71  = inferring ? 3'h5 : 3'h1;
+  assign \$72  = ! pause;
+  assign \$73  = busy & \$72 ;
+  assign \$74  = \$73  & first;
+  assign \$75  = ~ wanted;
+  assign \$76  = \$74  & \$75 ;
+  assign \$77  = ~ \$signal ;
+  assign \$78  = \$76  & \$77 ;
+  assign \$79  = stop & busy;
+  assign \$80  = ~ busy;
+  assign \$81  = start & \$80 ;
+  assign \$82  = newest + take;
+  assign \$85  = newest + take;
+  assign \$86  = ~ busy;
+  assign \$87  = start & \$86 ;
+  assign \$88  = element + 1'h1;
+  assign \$89  = bank + 1'h1;
+  assign \$90  = bias + 1'h1;
+  assign \$91  = ~ broadcast_one;
+  assign \$92  = broadcast_address + \$91 ;
+  assign \$93  = ~ last_fold;
+  assign \$94  = last_element & \$93 ;
+  assign \$95  = fold + 1'h1;
+  assign \$96  = bank + 1'h1;
+  assign \$97  = \$96  + read__data[10];
+  assign \$98  = \local  + 1'h1;
+  assign \$99  = last_element & last_fold;
+  assign \$100  = ~ busy;
+  assign \$101  = start & \$100 ;
+  assign \$106  = issue & read__data[0];
   always @(posedge clk)
-    instruction <= \$56 ;
+    instruction <= \$107 ;
   always @(posedge clk)
-    pause <= \$57 ;
+    pause <= \$108 ;
   always @(posedge clk)
-    remaining <= \$58 ;
+    first <= \$109 ;
   always @(posedge clk)
-    first <= \$59 ;
+    \$signal$31  <= \$110 ;
   always @(posedge clk)
-    finishing <= \$60 ;
+    hold <= \$111 ;
   always @(posedge clk)
-    busy <= \$61 ;
+    remaining <= \$112 ;
   always @(posedge clk)
-    element <= \$62 ;
+    waited <= \$113 ;
   always @(posedge clk)
-    bank <= \$63 ;
+    \$signal$66  <= \$114 ;
   always @(posedge clk)
-    bias <= \$64 ;
+    busy <= \$115 ;
   always @(posedge clk)
-    broadcast_address <= \$65 ;
+    \$signal$34  <= \$116 ;
   always @(posedge clk)
-    fold <= \$66 ;
+    inferring <= \$117 ;
   always @(posedge clk)
-    \local  <= \$67 ;
+    newest <= \$118 ;
   always @(posedge clk)
-    half <= \$68 ;
+    exists_0 <= \$119 ;
   always @(posedge clk)
-    update_1 <= \$69 ;
+    made_0 <= \$120 ;
   always @(posedge clk)
-    update_2 <= \$70 ;
+    copy_0 <= \$121 ;
+  always @(posedge clk)
+    element <= \$122 ;
+  always @(posedge clk)
+    bank <= \$123 ;
+  always @(posedge clk)
+    bias <= \$124 ;
+  always @(posedge clk)
+    broadcast_address <= \$125 ;
+  always @(posedge clk)
+    fold <= \$126 ;
+  always @(posedge clk)
+    \local  <= \$127 ;
+  always @(posedge clk)
+    update_1 <= \$128 ;
+  always @(posedge clk)
+    update_2 <= \$129 ;
   always @(posedge clk)
     slot_1 <= now;
   always @(posedge clk)
     slot_2 <= slot_1;
-  assign \$1  = ! pause;
-  assign \$2  = busy & \$1 ;
-  assign \$3  = \$2  & first;
-  assign \$4  = \$3  & loaded;
-  assign \$5  = | remaining;
-  assign take = \$4  & \$5 ;
-  assign \$6  = ! pause;
-  assign \$7  = busy & \$6 ;
-  assign \$8  = ~ first;
-  assign \$9  = \$7  & \$8 ;
-  assign issue = \$9  | take;
-  assign last_element = element == read__data[3:2];
-  assign last_fold = fold == read__data[4];
-  assign \$10  = ! element;
-  assign broadcast_one = read__data[7] & \$10 ;
-  assign \$11  = issue & read__data[19];
-  assign \$12  = ! fold;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = | element;
-  assign derive = \$13  & \$14 ;
-  assign \$15  = last_element & last_fold;
-  assign \$16  = instruction == 3'h7;
-  assign \$17  = instruction + 1'h1;
-  assign \$18  = \$16  ? 4'h0 : \$17 ;
-  assign \$19  = read__data[14] & element[0];
-  assign \$20  = read__data[14] & last_element;
-  assign \$22  = { 1'h0, \local  } | \$21 ;
-  assign \$23  = read__data[12] ? \$22  : { 1'h0, \local  };
+  learning_rate learning_rate (
+    .age(age),
+    .clk(clk),
+    .first_of_batch(1'h1),
+    .floor(floor),
+    .halve_every(halve_every),
+    .rate(rate),
+    .rst(rst),
+    .start(\start$41 ),
+    .step(step),
+    .take(take)
+  );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$32  = 1'h0;
+    casez (read__data[2])
+      1'h0:
+          \$32  = \$31 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    copy = 1'h0;
+    casez (read__data[2])
+      1'h0:
+          copy = copy_0;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     following = instruction;
-    if (issue) begin
-      if (\$15 ) begin
-        following = \$18 [2:0];
+    if (passes) begin
+      if (\$41 ) begin
+        following = \$44 [3:0];
+      end
+    end
+    if (\$46 ) begin
+      following = \$47 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    wraps = 1'h0;
+    if (passes) begin
+      if (\$41 ) begin
+        wraps = read__data[40];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     select = 3'h0;
     if (read__data[0]) begin
       select = 3'h1;
     end
-    if (\$19 ) begin
+    if (\$48 ) begin
       select = 3'h3;
-    end else if (\$20 ) begin
+    end else if (\$49 ) begin
       select = 3'h2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     (* full_case = 32'd1 *)
     if (update_2) begin
       control = slot_2;
     end else begin
-      control[21:1] = now[21:1];
-      control[0] = \$28 ;
+      control[22:1] = now[22:1];
+      control[0] = \$55 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$56  = following;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$107  = following;
     if (rst) begin
-      \$56  = 3'h0;
+      \$107  = 4'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$57  = pause;
-    if (\$30 ) begin
-      \$57  = \$31 [3:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$108  = pause;
+    if (\$57 ) begin
+      \$108  = \$58 [3:0];
     end
-    if (\$37 ) begin
-      \$57  = 4'h0;
-      if (finishing) begin
-        \$57  = 4'h0;
-      end
-    end
-    if (issue) begin
-      if (\$46 ) begin
-        \$57  = { 3'h0, read__data[5] };
-      end
-      if (\$51 ) begin
-        \$57  = read__data[35:32];
-      end
-    end
-    if (rst) begin
-      \$57  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$58  = remaining;
     if (take) begin
-      \$58  = \$32 [31:0];
+    end else if (\$69 ) begin
+      \$108  = { 1'h0, \$71  };
     end
-    if (\$39 ) begin
-      \$58  = samples;
+    if (\$78 ) begin
+      \$108  = 4'h4;
+      if (\$signal$66 ) begin
+        \$108  = 4'h0;
+      end
+    end
+    if (passes) begin
+      if (\$94 ) begin
+        \$108  = { 3'h0, read__data[9] };
+      end
+      if (\$99 ) begin
+        \$108  = read__data[39:36];
+      end
     end
     if (rst) begin
-      \$58  = 32'd0;
+      \$108  = 4'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$59  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$109  = first;
+    if (\begin ) begin
+      \$109  = 1'h0;
+    end
+    if (passes) begin
+      if (\$99 ) begin
+        \$109  = read__data[40];
+      end
+    end
+    if (rst) begin
+      \$109  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$110  = \$signal$31 ;
+    if (\begin ) begin
+      \$110  = \$62 [0];
+    end
+    if (rst) begin
+      \$110  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$111  = hold;
+    if (\begin ) begin
+      \$111  = \$64 [0];
+      if (\$67 ) begin
+        \$111  = 1'h0;
+      end
+    end
+    if (\$81 ) begin
+      \$111  = 1'h0;
+    end
+    if (rst) begin
+      \$111  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$112  = remaining;
     if (take) begin
-      \$59  = 1'h0;
+      \$112  = \$70 [31:0];
     end
-    if (issue) begin
-      if (\$51 ) begin
-        \$59  = \$52 ;
-      end
+    if (\$81 ) begin
+      \$112  = samples;
     end
     if (rst) begin
-      \$59  = 1'h1;
+      \$112  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$60  = finishing;
-    if (\$37 ) begin
-      \$60  = 1'h1;
-      if (finishing) begin
-        \$60  = 1'h0;
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$113  = waited;
+    if (take) begin
+      \$113  = 1'h0;
+    end else if (\$69 ) begin
+      \$113  = 1'h1;
+    end
+    if (\$78 ) begin
+      \$113  = 1'h0;
     end
     if (rst) begin
-      \$60  = 1'h0;
+      \$113  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$61  = busy;
-    if (\$37 ) begin
-      if (finishing) begin
-        \$61  = 1'h0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$114  = \$signal$66 ;
+    if (\$78 ) begin
+      \$114  = 1'h1;
+      if (\$signal$66 ) begin
+        \$114  = 1'h0;
       end
     end
-    if (\$39 ) begin
-      \$61  = 1'h1;
-    end
     if (rst) begin
-      \$61  = 1'h0;
+      \$114  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$62  = element;
-    if (issue) begin
-      \$62  = \$40 [1:0];
-      if (\$46 ) begin
-        \$62  = 2'h0;
-      end
-      if (\$51 ) begin
-        \$62  = 2'h0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$115  = busy;
+    if (\$78 ) begin
+      if (\$signal$66 ) begin
+        \$115  = 1'h0;
       end
     end
+    if (\$81 ) begin
+      \$115  = 1'h1;
+    end
     if (rst) begin
-      \$62  = 2'h0;
+      \$115  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$63  = bank;
-    if (issue) begin
-      \$63  = \$41 [2:0];
-      if (\$46 ) begin
-        \$63  = \$49 [2:0];
-      end
-      if (\$51 ) begin
-        \$63  = read__data[22:20];
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$116  = \$signal$34 ;
+    if (\$78 ) begin
+      if (\$signal$66 ) begin
+        \$116  = 1'h0;
       end
     end
+    if (\$79 ) begin
+      \$116  = 1'h1;
+    end
     if (rst) begin
-      \$63  = 3'h0;
+      \$116  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$64  = bias;
-    if (issue) begin
-      \$64  = \$42 [2:0];
-      if (\$51 ) begin
-        \$64  = read__data[31:29];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$117  = inferring;
+    if (\$81 ) begin
+      \$117  = infer;
     end
     if (rst) begin
-      \$64  = 3'h0;
+      \$117  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$65  = broadcast_address;
-    if (issue) begin
-      \$65  = \$44 [2:0];
-      if (\$46 ) begin
-        \$65  = read__data[11:9];
-      end
-      if (\$51 ) begin
-        \$65  = read__data[25:23];
-      end
-    end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$118  = \$82 [0];
     if (rst) begin
-      \$65  = 3'h0;
+      \$118  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$66  = fold;
-    if (issue) begin
-      if (\$46 ) begin
-        \$66  = \$47 [0];
-      end
-      if (\$51 ) begin
-        \$66  = 1'h0;
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$119  = exists_0;
+    if (take) begin
+      \$119  = 1'h1;
+    end
+    if (wraps) begin
+      \$119  = 1'h0;
+    end
+    if (\$87 ) begin
+      \$119  = 1'h0;
     end
     if (rst) begin
-      \$66  = 1'h0;
+      \$119  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$67  = \local ;
-    if (issue) begin
-      if (\$46 ) begin
-        \$67  = \$50 [0];
-      end
-      if (\$51 ) begin
-        \$67  = read__data[26];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$120  = made_0;
+    if (take) begin
+      \$120  = { \$84 , \$83  };
     end
     if (rst) begin
-      \$67  = 1'h0;
+      \$120  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$68  = half;
-    if (issue) begin
-      if (\$51 ) begin
-        \$68  = \$54 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$121  = copy_0;
+    if (wraps) begin
+      \$121  = \$85 [0];
+    end
+    if (rst) begin
+      \$121  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$122  = element;
+    if (passes) begin
+      \$122  = \$88 [1:0];
+      if (\$94 ) begin
+        \$122  = 2'h0;
+      end
+      if (\$99 ) begin
+        \$122  = 2'h0;
       end
     end
     if (rst) begin
-      \$68  = 1'h0;
+      \$122  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$69  = \$55 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$123  = bank;
+    if (passes) begin
+      \$123  = \$89 [2:0];
+      if (\$94 ) begin
+        \$123  = \$97 [2:0];
+      end
+      if (\$99 ) begin
+        \$123  = read__data[26:24];
+      end
+    end
+    if (\$101 ) begin
+      \$123  = { 2'h0, \$102  };
+    end
     if (rst) begin
-      \$69  = 1'h0;
+      \$123  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$70  = update_1;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$124  = bias;
+    if (passes) begin
+      \$124  = \$90 [2:0];
+      if (\$99 ) begin
+        \$124  = read__data[35:33];
+      end
+    end
+    if (\$101 ) begin
+      \$124  = { 2'h0, \$105  };
+    end
     if (rst) begin
-      \$70  = 1'h0;
+      \$124  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$125  = broadcast_address;
+    if (passes) begin
+      \$125  = \$92 [2:0];
+      if (\$94 ) begin
+        \$125  = read__data[15:13];
+      end
+      if (\$99 ) begin
+        \$125  = read__data[29:27];
+      end
+    end
+    if (\$101 ) begin
+      \$125  = { 2'h0, \$103  };
+    end
+    if (rst) begin
+      \$125  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$126  = fold;
+    if (passes) begin
+      if (\$94 ) begin
+        \$126  = \$95 [0];
+      end
+      if (\$99 ) begin
+        \$126  = 1'h0;
+      end
+    end
+    if (rst) begin
+      \$126  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$127  = \local ;
+    if (passes) begin
+      if (\$94 ) begin
+        \$127  = \$98 [0];
+      end
+      if (\$99 ) begin
+        \$127  = read__data[30];
+      end
+    end
+    if (\$101 ) begin
+      \$127  = \$104 ;
+    end
+    if (rst) begin
+      \$127  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$128  = \$106 ;
+    if (rst) begin
+      \$128  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$129  = update_1;
+    if (rst) begin
+      \$129  = 1'h0;
     end
   end
   assign read__addr = following;
-  assign broadcast_input = read__data[8];
+  assign \$signal$35  = 1'h1;
+  assign \rate$42  = rate;
+  assign \halve_every$43  = halve_every;
+  assign \floor$44  = floor;
+  assign \age$45  = age;
+  assign \take$46  = take;
+  assign first_of_batch = 1'h1;
+  assign \step$51  = step;
+  assign \$signal$65  = 1'h1;
+  assign updates = read__data[0];
+  assign broadcast_input = read__data[12];
+  assign \result.vector  = result[2:0];
+  assign \result.copy  = result[3];
   assign \control.valid  = control[0];
   assign \control.update  = control[1];
   assign \control.reduce  = control[2];
   assign \control.bank_address  = control[5:3];
   assign \control.local_input  = control[6];
-  assign \control.local_address  = control[7];
-  assign \control.adder_select  = control[10:8];
-  assign \control.finished  = control[12:11];
-  assign \control.active  = control[13];
-  assign \control.final  = control[14];
-  assign \control.first_fold  = control[15];
-  assign \control.bias  = control[16];
-  assign \control.element  = control[18:17];
-  assign \control.bias_address  = control[21:19];
+  assign \control.local_address  = control[8:7];
+  assign \control.adder_select  = control[11:9];
+  assign \control.finished  = control[13:12];
+  assign \control.active  = control[14];
+  assign \control.final  = control[15];
+  assign \control.first_fold  = control[16];
+  assign \control.bias  = control[17];
+  assign \control.element  = control[19:18];
+  assign \control.bias_address  = control[22:20];
   assign \read__data.update  = read__data[0];
   assign \read__data.reduce  = read__data[1];
-  assign \read__data.last_element  = read__data[3:2];
-  assign \read__data.last_fold  = read__data[4];
-  assign \read__data.gap  = read__data[5];
-  assign \read__data.skip  = read__data[6];
-  assign \read__data.broadcast_one  = read__data[7];
-  assign \read__data.broadcast_input  = read__data[8];
-  assign \read__data.broadcast_base  = read__data[11:9];
-  assign \read__data.local_input  = read__data[12];
-  assign \read__data.rotate  = read__data[13];
-  assign \read__data.pair  = read__data[14];
-  assign \read__data.finished  = read__data[16:15];
-  assign \read__data.active  = read__data[17];
-  assign \read__data.bias  = read__data[18];
-  assign \read__data.derive  = read__data[19];
-  assign \read__data.next_bank  = read__data[22:20];
-  assign \read__data.next_broadcast  = read__data[25:23];
-  assign \read__data.next_local  = read__data[28:26];
-  assign \read__data.next_bias  = read__data[31:29];
-  assign \read__data.next_wait  = read__data[35:32];
+  assign \read__data.behind  = read__data[2];
+  assign \read__data.result  = read__data[5:3];
+  assign \read__data.last_element  = read__data[7:6];
+  assign \read__data.last_fold  = read__data[8];
+  assign \read__data.gap  = read__data[9];
+  assign \read__data.skip  = read__data[10];
+  assign \read__data.broadcast_one  = read__data[11];
+  assign \read__data.broadcast_input  = read__data[12];
+  assign \read__data.broadcast_base  = read__data[15:13];
+  assign \read__data.local_input  = read__data[16];
+  assign \read__data.rotate  = read__data[17];
+  assign \read__data.pair  = read__data[18];
+  assign \read__data.finished  = read__data[20:19];
+  assign \read__data.active  = read__data[21];
+  assign \read__data.bias  = read__data[22];
+  assign \read__data.derive  = read__data[23];
+  assign \read__data.next_bank  = read__data[26:24];
+  assign \read__data.next_broadcast  = read__data[29:27];
+  assign \read__data.next_local  = read__data[32:30];
+  assign \read__data.next_bias  = read__data[35:33];
+  assign \read__data.next_wait  = read__data[39:36];
+  assign \read__data.last  = read__data[40];
   assign \now.valid  = now[0];
   assign \now.update  = now[1];
   assign \now.reduce  = now[2];
   assign \now.bank_address  = now[5:3];
   assign \now.local_input  = now[6];
-  assign \now.local_address  = now[7];
-  assign \now.adder_select  = now[10:8];
-  assign \now.finished  = now[12:11];
-  assign \now.active  = now[13];
-  assign \now.final  = now[14];
-  assign \now.first_fold  = now[15];
-  assign \now.bias  = now[16];
-  assign \now.element  = now[18:17];
-  assign \now.bias_address  = now[21:19];
-  assign now[21:19] = bias;
-  assign now[18:17] = element;
-  assign now[16] = read__data[18];
-  assign now[15] = \$26 ;
-  assign now[14] = last_fold;
-  assign now[13] = \$25 ;
-  assign now[12:11] = \$24 ;
-  assign now[10:8] = select;
-  assign now[7] = \$23 [0];
-  assign now[6] = read__data[12];
+  assign \now.local_address  = now[8:7];
+  assign \now.adder_select  = now[11:9];
+  assign \now.finished  = now[13:12];
+  assign \now.active  = now[14];
+  assign \now.final  = now[15];
+  assign \now.first_fold  = now[16];
+  assign \now.bias  = now[17];
+  assign \now.element  = now[19:18];
+  assign \now.bias_address  = now[22:20];
+  assign now[22:20] = bias;
+  assign now[19:18] = element;
+  assign now[17] = read__data[22];
+  assign now[16] = \$53 ;
+  assign now[15] = last_fold;
+  assign now[14] = \$52 ;
+  assign now[13:12] = \$51 ;
+  assign now[11:9] = select;
+  assign now[8:7] = \$50 ;
+  assign now[6] = read__data[16];
   assign now[5:3] = bank;
   assign now[2] = read__data[1];
   assign now[1] = read__data[0];
   assign now[0] = issue;
-  assign \$21  = { 1'h0, half };
+  assign result[3] = copy;
+  assign result[2:0] = read__data[5:3];
+  assign \$4  = \$signal$34 ;
+  assign \$59  = 1'h0;
+  assign \$65  = take;
+  assign \$83  = 1'h0;
+  assign \$84  = 1'h0;
+  assign \$102  = 1'h0;
+  assign \$103  = 1'h0;
+  assign \$104  = 1'h0;
+  assign \$105  = 1'h0;
+  assign \$1  = hold;
+  assign \$2  = \$signal$31 ;
+  assign \$60  = \$signal$31 ;
+  assign \$63  = hold;
 endmodule
 
-module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, loaded, half, input_write, label_write, index, word, i__payload);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, loaded, copy, input_write, label_write, index, word, i__payload);
+  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -3954,7 +4614,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [1:0] \$19 ;
   wire [10:0] \$2 ;
   wire \$20 ;
   wire [10:0] \$21 ;
@@ -3999,9 +4659,9 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   input clk;
   wire clk;
   reg [8:0] complete = 9'h000;
+  output copy;
+  reg copy = 1'h0;
   wire emptied;
-  output half;
-  reg half = 1'h0;
   input [31:0] i__payload;
   wire [31:0] i__payload;
   output i__ready;
@@ -4045,7 +4705,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   always @(posedge clk)
     loaded <= \$41 ;
   always @(posedge clk)
-    half <= \$42 ;
+    copy <= \$42 ;
   always @(posedge clk)
     address <= \$43 ;
   assign \$1  = complete + \$signal ;
@@ -4066,7 +4726,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   assign \$16  = ~ label;
   assign \$17  = index == 2'h2;
   assign \$18  = \$16  & \$17 ;
-  assign \$19  = ~ half;
+  assign \$19  = copy + 1'h1;
   assign \$20  = address == 10'h3ff;
   assign \$21  = address + 1'h1;
   assign \$22  = \$20  ? 11'h000 : \$21 ;
@@ -4101,7 +4761,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   always @(posedge clk)
     \$signal$21  <= \$38 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$40  = label;
     if (arriving) begin
       if (\$18 ) begin
@@ -4116,7 +4776,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$41  = loaded;
     if (arriving) begin
       if (\$signal$21 ) begin
@@ -4131,11 +4791,11 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$42  = half;
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$42  = copy;
     if (arriving) begin
       if (\$signal$21 ) begin
-        \$42  = \$19 ;
+        \$42  = \$19 [0];
       end
     end
     if (rst) begin
@@ -4143,7 +4803,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$43  = address;
     if (\$signal$18 ) begin
       \$43  = \$22 [9:0];
@@ -4153,14 +4813,14 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$32  = \$2 [8:0];
     if (rst) begin
       \$32  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$33  = \$signature__addr ;
     if (\$3 ) begin
       \$33  = \$6 [9:0];
@@ -4170,7 +4830,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$34  = word_in;
     if (\$3 ) begin
       \$34  = \$8 [1:0];
@@ -4180,14 +4840,14 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$35  = \$signal$18 ;
     if (rst) begin
       \$35  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$36  = \$signal$19 ;
     if (\$signal$18 ) begin
       \$36  = \$10 ;
@@ -4197,7 +4857,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$37  = word_out;
     if (\$signal$18 ) begin
       \$37  = \$13 [1:0];
@@ -4207,14 +4867,14 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$38  = \$14 ;
     if (rst) begin
       \$38  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$39  = index;
     if (arriving) begin
       \$39  = \$15 [1:0];
@@ -4234,23 +4894,31 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   assign read__data = word;
 endmodule
 
-module gradwire_3_3_3_1_p3_vector_store(valid, read_address, clk, rst, register_write, lane, register_address, data, vector);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
-  reg \$1 ;
-  reg \$2 ;
-  wire \$3 ;
-  wire [2:0] address;
+module gradwire_3_3_3_1_p3_vector_store(valid, number, copy, read_address, read_copy, clk, rst, register_write, lane, register_address, data, vector);
+  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+  reg [2:0] \$1 ;
+  wire [3:0] \$2 ;
+  reg \$3 ;
+  reg \$4 ;
+  wire \$5 ;
   input clk;
   wire clk;
+  input copy;
+  wire copy;
   output [31:0] data;
   wire [31:0] data;
   output [1:0] lane;
   wire [1:0] lane;
-  wire [1:0] \lane$11 ;
+  wire [1:0] \lane$16 ;
+  input [2:0] number;
+  wire [2:0] number;
+  wire [1:0] offset;
   wire [2:0] read__addr;
   wire [31:0] read__data;
   input [2:0] read_address;
   wire [2:0] read_address;
+  input read_copy;
+  wire read_copy;
   output register_address;
   wire register_address;
   output register_write;
@@ -4262,123 +4930,133 @@ module gradwire_3_3_3_1_p3_vector_store(valid, read_address, clk, rst, register_
   wire valid;
   input [31:0] vector;
   wire [31:0] vector;
-  wire [2:0] \vector$10 ;
+  wire [2:0] \vector$13 ;
+  wire [2:0] word;
   wire [2:0] write__addr;
   wire [31:0] write__data;
   wire write__en;
   reg [31:0] memory [6:0];
   always @(posedge clk) begin
     if (write__en)
-      memory[address] <= vector;
+      memory[\$2 [2:0]] <= vector;
   end
   reg [2:0] _0_;
   always @(posedge clk) begin
     _0_ <= read_address;
   end
   assign data = memory[_0_];
-  assign register_write = valid & \$1 ;
-  assign \$3  = ~ \$2 ;
-  assign write__en = valid & \$3 ;
+  assign \$5  = ~ \$4 ;
+  assign write__en = valid & \$5 ;
+  assign \$2  = \$1  + offset;
+  assign register_write = valid & \$3 ;
   \gradwire_3_3_3_1_p3_vector_store.walker  walker (
-    .address(address),
     .clk(clk),
     .lane(lane),
+    .offset(offset),
     .rst(rst),
     .step(valid),
-    .vector(\vector$10 )
+    .vector(number)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$1  = 1'h0;
-    casez (\vector$10 )
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$4  = 1'h0;
+    casez (number)
       3'h0:
-          \$1  = 1'h1;
+          \$4  = 1'h1;
       3'h1:
-          \$1  = 1'h1;
+          \$4  = 1'h1;
       3'h2:
-          \$1  = 1'h0;
+          \$4  = 1'h0;
       3'h3:
-          \$1  = 1'h0;
+          \$4  = 1'h0;
       3'h4:
-          \$1  = 1'h0;
+          \$4  = 1'h0;
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$2  = 1'h0;
-    casez (\vector$10 )
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$1  = 3'h0;
+    casez (number)
       3'h0:
-          \$2  = 1'h1;
+          \$1  = 3'h0;
       3'h1:
-          \$2  = 1'h1;
+          \$1  = 3'h1;
       3'h2:
-          \$2  = 1'h0;
+          \$1  = 3'h0;
       3'h3:
-          \$2  = 1'h0;
+          \$1  = 3'h3;
       3'h4:
-          \$2  = 1'h0;
+          \$1  = 3'h6;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$3  = 1'h0;
+    casez (number)
+      3'h0:
+          \$3  = 1'h1;
+      3'h1:
+          \$3  = 1'h1;
+      3'h2:
+          \$3  = 1'h0;
+      3'h3:
+          \$3  = 1'h0;
+      3'h4:
+          \$3  = 1'h0;
     endcase
   end
   assign step = valid;
-  assign \lane$11  = lane;
-  assign write__addr = address;
+  assign \vector$13  = number;
+  assign word = \$2 [2:0];
+  assign \lane$16  = lane;
+  assign write__addr = \$2 [2:0];
   assign write__data = vector;
   assign read__addr = read_address;
   assign read__data = data;
-  assign register_address = address[0];
+  assign register_address = \$2 [0];
 endmodule
 
-module \gradwire_3_3_3_1_p3_vector_store.walker (clk, rst, lane, vector, address, step);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+module \gradwire_3_3_3_1_p3_vector_store.walker (vector, clk, rst, lane, offset, step);
+  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   reg [1:0] \$1 ;
-  wire [3:0] \$10 ;
-  reg [1:0] \$11 ;
-  reg [1:0] \$12 ;
-  reg [2:0] \$13 ;
-  reg [2:0] \$14 ;
   reg [1:0] \$2 ;
-  wire [3:0] \$3 ;
-  reg [2:0] \$4 ;
+  wire [2:0] \$3 ;
+  wire [2:0] \$4 ;
   wire [2:0] \$5 ;
   wire [2:0] \$6 ;
-  wire [2:0] \$7 ;
-  wire \$8 ;
-  wire [3:0] \$9 ;
-  output [2:0] address;
-  reg [2:0] address = 3'h0;
+  reg [1:0] \$7 ;
+  reg [1:0] \$8 ;
+  reg [1:0] \$9 ;
   input clk;
   wire clk;
   reg [1:0] element = 2'h0;
   output [1:0] lane;
   reg [1:0] lane = 2'h0;
   wire last;
-  reg [2:0] next_address;
+  reg [1:0] next_offset;
+  output [1:0] offset;
+  reg [1:0] offset = 2'h0;
   input rst;
   wire rst;
   input step;
   wire step;
   wire turn;
-  output [2:0] vector;
-  reg [2:0] vector = 3'h0;
+  input [2:0] vector;
+  wire [2:0] vector;
   assign last = \$1  == element;
   assign turn = \$2  == lane;
-  assign \$3  = address + turn;
-  assign \$5  = element + 1'h1;
-  assign \$6  = lane + 1'h1;
-  assign \$7  = turn ? 3'h0 : \$6 ;
-  assign \$8  = vector == 3'h4;
-  assign \$9  = vector + 1'h1;
-  assign \$10  = \$8  ? 4'h0 : \$9 ;
+  assign \$3  = offset + turn;
+  assign \$4  = element + 1'h1;
+  assign \$5  = lane + 1'h1;
+  assign \$6  = turn ? 3'h0 : \$5 ;
   always @(posedge clk)
-    element <= \$11 ;
+    element <= \$7 ;
   always @(posedge clk)
-    lane <= \$12 ;
+    lane <= \$8 ;
   always @(posedge clk)
-    vector <= \$13 ;
-  always @(posedge clk)
-    address <= \$14 ;
+    offset <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$1  = 2'h0;
     casez (vector)
       3'h0:
@@ -4386,15 +5064,15 @@ module \gradwire_3_3_3_1_p3_vector_store.walker (clk, rst, lane, vector, address
       3'h1:
           \$1  = 2'h2;
       3'h2:
-          \$1  = 2'h0;
+          \$1  = 2'h2;
       3'h3:
           \$1  = 2'h2;
       3'h4:
-          \$1  = 2'h2;
+          \$1  = 2'h0;
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$2  = 2'h0;
     casez (vector)
       3'h0:
@@ -4410,79 +5088,51 @@ module \gradwire_3_3_3_1_p3_vector_store.walker (clk, rst, lane, vector, address
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$4  = 3'h0;
-    casez (vector)
-      3'h0:
-          \$4  = 3'h1;
-      3'h1:
-          \$4  = 3'h6;
-      3'h2:
-          \$4  = 3'h3;
-      3'h3:
-          \$4  = 3'h0;
-      3'h4:
-          \$4  = 3'h0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    next_address = address;
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    next_offset = offset;
     if (step) begin
-      next_address = \$3 [2:0];
+      next_offset = \$3 [1:0];
       if (last) begin
-        next_address = \$4 ;
+        next_offset = 2'h0;
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$11  = element;
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    \$7  = element;
     if (step) begin
-      \$11  = \$5 [1:0];
+      \$7  = \$4 [1:0];
       if (last) begin
-        \$11  = 2'h0;
+        \$7  = 2'h0;
       end
     end
     if (rst) begin
-      \$11  = 2'h0;
+      \$7  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$12  = lane;
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    \$8  = lane;
     if (step) begin
-      \$12  = \$7 [1:0];
+      \$8  = \$6 [1:0];
       if (last) begin
-        \$12  = 2'h0;
+        \$8  = 2'h0;
       end
     end
     if (rst) begin
-      \$12  = 2'h0;
+      \$8  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$13  = vector;
-    if (step) begin
-      if (last) begin
-        \$13  = \$10 [2:0];
-      end
-    end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    \$9  = next_offset;
     if (rst) begin
-      \$13  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$14  = next_address;
-    if (rst) begin
-      \$14  = 3'h0;
+      \$9  = 2'h0;
     end
   end
 endmodule
 
-module input_memory_1(write_half, write_index, word, read_half, read_index, clk, rst, data, write);
+module input_memory_1_2(write_copy, write_index, word, read_copy, read_index, clk, rst, data, write);
   wire [1:0] \$signature__addr ;
   wire [31:0] \$signature__data ;
   wire \$signature__en ;
@@ -4492,8 +5142,8 @@ module input_memory_1(write_half, write_index, word, read_half, read_index, clk,
   wire [31:0] data;
   wire [1:0] read__addr;
   wire [31:0] read__data;
-  input read_half;
-  wire read_half;
+  input read_copy;
+  wire read_copy;
   input read_index;
   wire read_index;
   input rst;
@@ -4502,25 +5152,110 @@ module input_memory_1(write_half, write_index, word, read_half, read_index, clk,
   wire [31:0] word;
   input write;
   wire write;
-  input write_half;
-  wire write_half;
+  input write_copy;
+  wire write_copy;
   input write_index;
   wire write_index;
-  reg [31:0] halves [2:0];
+  reg [31:0] memory [3:0];
   always @(posedge clk) begin
     if (write)
-      halves[{ write_half, write_index }] <= word;
+      memory[{ write_copy, write_index }] <= word;
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= halves[{ read_half, read_index }];
+    _0_ <= memory[{ read_copy, read_index }];
   end
   assign data = _0_;
   assign \$signature__en  = write;
-  assign \$signature__addr  = { write_half, write_index };
+  assign \$signature__addr  = { write_copy, write_index };
   assign \$signature__data  = word;
-  assign read__addr = { read_half, read_index };
+  assign read__addr = { read_copy, read_index };
   assign read__data = data;
+endmodule
+
+module learning_rate(rate, halve_every, floor, age, take, first_of_batch, clk, rst, step, start);
+  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [31:0] \$11 ;
+  reg [31:0] \$12 ;
+  reg [31:0] \$13 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire [8:0] \$5 ;
+  wire [31:0] \$6 ;
+  wire [32:0] \$7 ;
+  wire [32:0] \$8 ;
+  wire [33:0] \$9 ;
+  wire \$signal ;
+  input [31:0] age;
+  wire [31:0] age;
+  input clk;
+  wire clk;
+  input first_of_batch;
+  wire first_of_batch;
+  input [31:0] floor;
+  wire [31:0] floor;
+  wire [30:0] half;
+  input [31:0] halve_every;
+  wire [31:0] halve_every;
+  input [31:0] rate;
+  wire [31:0] rate;
+  input rst;
+  wire rst;
+  input start;
+  wire start;
+  output [31:0] step;
+  reg [31:0] step = 32'd0;
+  input take;
+  wire take;
+  reg [31:0] used = 32'd0;
+  assign \$1  = | halve_every;
+  assign \$2  = first_of_batch & \$1 ;
+  assign \$3  = used >= halve_every;
+  assign \$signal  = \$2  & \$3 ;
+  assign \$4  = step[30:23] > 1'h1;
+  assign \$5  = step[30:23] - 1'h1;
+  assign \$6  = \$4  ? { \$5 , step[22:0] } : 32'd0;
+  assign \$7  = used - halve_every;
+  assign \$8  = \$signal  ? \$7  : { 1'h0, used };
+  assign \$9  = $signed(\$8 ) + $signed(2'h1);
+  assign \$10  = \$6 [30:0] < floor[30:0];
+  assign \$11  = \$10  ? floor : { 1'h0, \$6 [30:0] };
+  always @(posedge clk)
+    used <= \$12 ;
+  always @(posedge clk)
+    step <= \$13 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    \$12  = used;
+    if (take) begin
+      \$12  = \$9 [31:0];
+    end
+    if (start) begin
+      \$12  = age;
+    end
+    if (rst) begin
+      \$12  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    \$13  = step;
+    if (take) begin
+      if (\$signal ) begin
+        \$13  = \$11 ;
+      end
+    end
+    if (start) begin
+      \$13  = rate;
+    end
+    if (rst) begin
+      \$13  = 32'd0;
+    end
+  end
+  assign half = \$6 [30:0];
 endmodule
 
 module multiplier_e8f23_flush_2(b, clk, rst, o, a);
@@ -4726,7 +5461,7 @@ module multiplier_e8f23_flush_2(b, clk, rst, o, a);
 endmodule
 
 module sigmoid_table_2048(clk, rst, o, i);
-  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire \$1 ;
   reg \$10 ;
   reg [1:0] \$11 ;
@@ -6829,7 +7564,7 @@ module sigmoid_table_2048(clk, rst, o, i);
   always @(posedge clk)
     o <= \$8 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \step$8  = 10'h000;
     if (\$1 ) begin
       \step$8  = 10'h3ff;
@@ -6838,7 +7573,7 @@ module sigmoid_table_2048(clk, rst, o, i);
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     distance = 4'h0;
     if (\$1 ) begin
     end else if (\$2 ) begin
@@ -6846,21 +7581,21 @@ module sigmoid_table_2048(clk, rst, o, i);
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$9  = \step$8 ;
     if (rst) begin
       \$9  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$10  = i[31];
     if (rst) begin
       \$10  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$11  = { nan[0], \$7  };
     if (rst) begin
       \$11  = 2'h0;
