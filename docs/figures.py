@@ -1,8 +1,9 @@
 """Figures and tables of the docs, from the code: python -m docs.figures [--check] [--measured].
 
 Writes the drawn figures beside this file, and into each page the tables between the lines
-`<!-- begin NAME -->` and `<!-- end -->`. With --measured also those that take training runs, about
-two minutes. With --check it writes nothing and fails, naming what is out of date.
+`<!-- begin NAME -->` and `<!-- end -->`. With --measured also those that take minutes: training
+runs, and the schedules of ten shapes. With --check it writes nothing and fails, naming what is out
+of date.
 """
 
 import sys
@@ -110,14 +111,14 @@ def tree(leaves: int) -> str:
     )
 
 
-def figures() -> dict[str, str]:
+def figures(*, measured: bool) -> dict[str, str]:
     """Drawn figures by file name."""
-    return {
+    found = {
         "iteration-784-100-100-10.svg": draw(schedule(BIG, 100)),
-        "shapes.svg": chart(),
         "tree-3.svg": tree(3),
         "tree-12.svg": tree(12),
     }
+    return found | ({"shapes.svg": chart()} if measured else {})
 
 
 # Tables.
@@ -183,11 +184,6 @@ def clocks() -> str:
             for s in made
         ],
     )
-
-
-def shapes() -> str:
-    """How busy networks of ten shapes keep the multipliers."""
-    return rows("network|PEs|clocks per iteration|limit|busy|mapping", shape_rows())
 
 
 def formats() -> str:
@@ -297,7 +293,12 @@ def estimate() -> str:
     return rows("step|operations|clocks", [*steps, total])
 
 
-# Tables that take training runs.
+# Tables that take minutes.
+
+
+def shapes() -> str:
+    """How busy networks of ten shapes keep the multipliers."""
+    return rows("network|PEs|clocks per iteration|limit|busy|mapping", shape_rows())
 
 
 def _accuracies(seeds: range, **more: object) -> list[float]:
@@ -327,7 +328,6 @@ def accuracy() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
-    "shapes": shapes,
     "formats": formats,
     "stages": stages,
     "activations": activations,
@@ -336,6 +336,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "estimate": estimate,
 }
 MEASURED: dict[str, Callable[[], str]] = {
+    "shapes": shapes,
     "sigmoid accuracy": sigmoid_accuracy,
     "accuracy": accuracy,
 }
@@ -354,7 +355,7 @@ def filled(page: str, tables: dict[str, Callable[[], str]]) -> str:
 
 def made(*, measured: bool) -> dict[Path, str]:
     """What every generated file and page should contain."""
-    found = {HERE / name: text for name, text in figures().items()}
+    found = {HERE / name: text for name, text in figures(measured=measured).items()}
     tables = TABLES | (MEASURED if measured else {})
     for page in sorted(HERE.glob("*.md")):
         found[page] = filled(page.read_text(encoding="utf-8"), tables)

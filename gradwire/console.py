@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -109,8 +110,8 @@ class Reporter:
         if tenth <= life.tenth or now - life.printed < _SECONDS or done >= total:
             return
         life.tenth, life.printed = tenth, now
-        left = (now - life.began) * (total - done) / done
-        parts = [f"{what}: {done:,} of {total:,}", note, f"{left / 60:,.0f} minutes left"]
+        left = timedelta(seconds=round((now - life.began) * (total - done) / done))
+        parts = [f"{what}: {done:,} of {total:,}", note, f"{left} left"]
         print(", ".join(filter(None, parts)), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager

@@ -85,7 +85,7 @@ def test_figures_and_tables_are_up_to_date():
 
 
 @pytest.mark.slow
-def test_accuracies_are_up_to_date():
+def test_what_takes_minutes_is_up_to_date():
     found = figures("--check", "--measured")
     assert found.returncode == 0, found.stderr
 

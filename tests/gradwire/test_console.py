@@ -37,7 +37,7 @@ def test_long_work_is_told_in_tenths(capsys, clock, how):
     lines = capsys.readouterr().err.splitlines()
     assert lines[: len(how)] == ["simulating the RTL"] * len(how)
     assert len(lines) == 9 + len(how)
-    line = "simulating the RTL: 10,000 of 100,000, 61,000 clocks/s, 54 minutes left"
+    line = "simulating the RTL: 10,000 of 100,000, 61,000 clocks/s, 0:54:00 left"
     assert lines[len(how)] == line
     assert "90,000 of 100,000" in lines[-1]
 
@@ -61,7 +61,7 @@ def test_a_note_is_not_needed(capsys, clock):
         reporter("x", 5, 10)
         with reporter.working("y"):
             clock(1000)
-    assert capsys.readouterr().err == "x: 5 of 10, 1 minutes left\n"
+    assert capsys.readouterr().err == "x: 5 of 10, 0:01:00 left\n"
 
 
 @pytest.mark.parametrize("done, shown", [(40, ["40/100", "61,000 clocks/s", "left"]), (100, ["✓"])])
