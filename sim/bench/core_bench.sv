@@ -203,11 +203,13 @@ module core_bench;
   // Checksums of the words that each update writes: see checksum.py.
   logic [31:0] bank_marks[1 << `WORD_BITS];
   logic [31:0] checksum, total, mark;
+  logic [`WORD_BITS-1:0] word;
   always_ff @(posedge clk) begin
     if (rst || !busy) checksum <= 0;
     else if (dut.neurons.pe_0.write) begin
-      mark = bank_marks[`WORD_BITS'(dut.neurons.pe_0.write_address)];
-      total = checksum ^ turned(`COMBINED(mark[15:0]), 5'(dut.neurons.pe_0.write_address));
+      word = `WORD_BITS'(dut.neurons.pe_0.write_address);
+      mark = bank_marks[word];
+      total = checksum ^ turned(`COMBINED(mark[15:0]), 5'(word));
       checksum <= mark[31] ? 0 : total;
       if (mark[31]) $fwrite(checksum_log, "%u%u", now, total);
     end
@@ -215,11 +217,13 @@ module core_bench;
   logic [31:0] bias_marks[`BIAS_WORDS];
 `ifdef HAS_BIAS_BANK
   logic [31:0] bias_checksum, bias_total;
+  logic [`BIAS_BITS-1:0] bias_word;
   always_ff @(posedge clk) begin
     if (rst || !busy) bias_checksum <= 0;
     else if (dut.biases.`BIAS_WRITE) begin
-      bias_total = bias_checksum ^ turned(dut.biases.adder.o, 5'(dut.biases.`BIAS_ADDRESS));
-      if (bias_marks[`BIAS_BITS'(dut.biases.`BIAS_ADDRESS)][31]) begin
+      bias_word = `BIAS_BITS'(dut.biases.`BIAS_ADDRESS);
+      bias_total = bias_checksum ^ turned(dut.biases.adder.o, 5'(bias_word));
+      if (bias_marks[bias_word][31]) begin
         bias_checksum <= 0;
         $fwrite(bias_checksum_log, "%u%u", now, bias_total);
       end else bias_checksum <= bias_total;

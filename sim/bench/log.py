@@ -375,7 +375,8 @@ class Checker:
         rows = self._training_rows()
         what = "checksum of the biases" if biases else "checksum of the weights"
         labels = [(layer.number, what) for layer in layers]
-        words = np.array(values).reshape(-1, len(layers))[rows[due.samples], due.elements]
+        table = np.array(values, np.uint32).reshape(len(values), len(layers))
+        words = table[rows[due.samples], due.elements]
         self._compare(words, found[:, 1], due, labels, "{:08x}".format)
         self._compare(due.clocks, found[:, 0], due, labels, "clock {}".format)
 

@@ -1,6 +1,9 @@
 """The RTL against both models."""
 
 import dataclasses
+import os
+import signal
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -150,6 +153,80 @@ def test_inputs_that_are_flushed_have_no_slope():
     check(design, [run])
 
 
+def test_weights_beyond_what_is_logged_enter_checksums(monkeypatch):
+    monkeypatch.setattr("sim.bench.run._MOST_LOGGED", 0)
+    train = Golden.train
+
+    def wrong(golden: Golden, *args: object, **options: object) -> object:
+        """Wrong in one bit of one weight."""
+        sample = train(golden, *args, **options)
+        golden.weights.weights[1].view(np.uint32)[1, 2] ^= 1
+        return sample
+
+    design = Design(layers=(4, 3, 2), processing_elements=2, mapping=("row", "column"))
+    schedule, runs = make_schedule(design), [random_run(design, SAMPLES, 1)]
+    weights = initial_weights(design.layers, 1)
+    found = simulate(schedule, weights, runs, optimize=0)
+    assert (found.mismatches, found.every_weight) == (0, False)
+    monkeypatch.setattr(Golden, "train", wrong)
+    found = simulate(schedule, weights, runs, optimize=0)
+    assert found.first is not None
+    assert (found.first.sample, found.first.layer) == (0, 2)
+    assert found.first.index == "checksum of the weights"
+
+
+def interrupting(times: int) -> Callable[..., None]:
+    """Callback for progress that presses Ctrl-C when the simulation begins."""
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        if (what, done) == ("simulating the RTL", 0):
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    return progress
+
+
+def test_ctrl_c_ends_the_run_after_its_batch():
+    design = design_for((3, 3, 3, 1), batch=4)
+    run = dataclasses.replace(random_run(design, 4001, 1), batch=3)
+    before = signal.getsignal(signal.SIGINT)
+    found = simulate(
+        make_schedule(design),
+        initial_weights(design.layers, 1),
+        [run, run],
+        progress=interrupting(1),
+        optimize=0,
+    )
+    first, second = found.samples
+    assert found.interrupted
+    assert 0 < first < 4001
+    assert (first % 3, second) == (0, 0)
+    assert (found.mismatches, len(found.outputs)) == (0, first)
+    assert found.run_clocks == found.predicted_run_clocks
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_second_ctrl_c_interrupts():
+    design = design_for((3, 3, 3, 1))
+    runs = [random_run(design, 10, 1)]
+    weights = initial_weights(design.layers, 1)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(make_schedule(design), weights, runs, progress=interrupting(2), optimize=0)
+
+
+def test_progress_says_how_fast():
+    design = design_for((3, 3, 3, 1))
+    said = []
+    simulate(
+        make_schedule(design),
+        initial_weights(design.layers, 1),
+        [random_run(design, 20, 1)] * 2,
+        progress=lambda *words, note="": said.append((*words, note)),
+        optimize=0,
+    )
+    assert ("simulating the RTL", 40, 40) in [words[:3] for words in said]
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A run's files, and what was expected of it."""
@@ -186,6 +263,10 @@ def recorded(tmp_path_factory):
         ("biases.log", 3 * 7 * 4 + 2, "bias[0]"),
         ("instructions.log", 2 * 8 * 4, "start of forward"),
         ("instructions.log", 2 * 8 * 4 + 1, "instruction of forward"),
+        ("checksums.log", 2 * 3 * 4, "checksum of the weights"),
+        ("checksums.log", 2 * 3 * 4 + 3, "checksum of the weights"),
+        ("bias_checksums.log", 2 * 1 * 4, "checksum of the biases"),
+        ("bias_checksums.log", 2 * 1 * 4 + 1, "checksum of the biases"),
         ("runs.log", 0, "clocks of run 0"),
         ("final.log", 0, "weight[0][0]"),
     ],
@@ -216,6 +297,8 @@ def test_one_wrong_bit_is_found(recorded, name, word, index):
         "deltas.log",
         "weights.log",
         "biases.log",
+        "checksums.log",
+        "bias_checksums.log",
         "instructions.log",
         "runs.log",
         "final.log",
