@@ -186,6 +186,17 @@ def clocks() -> str:
     )
 
 
+def batches() -> str:
+    """Clocks per sample with and without batches, and of forward passes alone."""
+    lines = []
+    for layers, pes in (((3, 3, 3, 1), 3), ((4, 8, 3), 8), ((16, 64, 64, 4), 64), (BIG, 210)):
+        made = [schedule(layers, pes, batch=batch) for batch in (1, 8, 64)]
+        clocks = [f"{s.clocks_per_sample:,.1f}".removesuffix(".0") for s in made]
+        name = made[0].design.topology
+        lines.append((name, pes, *clocks, f"{made[0].inference_clocks:,}"))
+    return rows("network|PEs|batch 1|batch 8|batch 64|inference", lines)
+
+
 def formats() -> str:
     """Named formats."""
     names = {
@@ -328,6 +339,7 @@ def accuracy() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
+    "batches": batches,
     "formats": formats,
     "stages": stages,
     "activations": activations,

@@ -48,6 +48,8 @@ def _grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 def clocks(schedule: Schedule) -> list[object]:
     """The phases of an iteration and what they add up to."""
     design, total = schedule.design, schedule.clocks_per_iteration
+    # A sample that overlaps with others takes longer than an iteration.
+    span = schedule.training.finish if schedule.training.behind else total
     table = Table(
         title=f"{design.topology}, processing elements: {design.processing_elements}",
         title_justify="left",
@@ -58,7 +60,7 @@ def clocks(schedule: Schedule) -> list[object]:
         ("mapping", "left"),
         ("start", "right"),
         ("clocks", "right"),
-        (f"of {total:,}", "left"),
+        (f"of {span:,}", "left"),
     ):
         table.add_column(name, justify=justify, no_wrap=True)
     for phase in CycleModel(schedule).phases():
@@ -68,13 +70,14 @@ def clocks(schedule: Schedule) -> list[object]:
             phase.mapping,
             f"{phase.start:,}",
             f"{phase.clocks:,}",
-            _span(phase.start, phase.clocks, total),
+            _span(phase.start, phase.clocks, span),
         )
     each = describe.clocks(schedule)["clocks_per_sample"]
     rows: list[tuple[str, object]] = [("clocks per iteration", f"{total:,}")]
     if design.batch > 1:
         rows.append((f"clocks per sample, batches of {design.batch:,}", f"{each:,.1f}"))
     rows += [
+        ("clocks of forward passes alone", f"{schedule.inference_clocks:,}"),
         ("useful multiply-adds", f"{design.useful_multiply_adds:,}"),
         ("limit (every element busy always)", f"{design.limit_clocks:,} clocks"),
         ("multiply-adds retire in", f"{schedule.multiply_add_busy:.1%} of elements' clocks"),

@@ -125,9 +125,7 @@ class CycleModel:
         due[iterations] = complete
         return np.array(list(self._waiting(due, [*iterations, count], taken)))
 
-    def _waiting(
-        self, complete: np.ndarray, begins: list[int], taken: int | None
-    ) -> Iterable[int]:
+    def _waiting(self, complete: np.ndarray, begins: list[int], taken: int | None) -> Iterable[int]:
         load = self.schedule.design.record_words + LOAD_LATENCY
         with_sample = set(begins)
         start = -self.program.interval

@@ -52,6 +52,7 @@ def test_clocks_json(run_json):
         "batch",
         "clocks_per_iteration",
         "clocks_per_sample",
+        "inference_clocks",
         "useful_multiply_adds",
         "limit_clocks",
         "multiply_add_busy",
