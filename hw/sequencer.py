@@ -235,7 +235,7 @@ class Sequencer(wiring.Component):
         with m.If(boundary & ~wanted & ~empty):
             m.d.sync += [self.pause.eq(self.schedule.overhang), finishing.eq(1), waited.eq(0)]
             with m.If(finishing):
-                m.d.sync += [self.busy.eq(0), self.pause.eq(0), finishing.eq(0), stopping.eq(0)]
+                m.d.sync += [self.busy.eq(0), self.pause.eq(0), finishing.eq(0)]
         with m.If(self.stop & self.busy):
             m.d.sync += stopping.eq(1)
         with m.If(self.start & ~self.busy):
@@ -243,6 +243,7 @@ class Sequencer(wiring.Component):
                 self.busy.eq(1),
                 remaining.eq(self.samples),
                 hold.eq(0),
+                stopping.eq(0),
                 self.inferring.eq(self.infer),
             ]
         if self.schedule.design.batch > 1:
