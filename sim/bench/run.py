@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import signal
 import struct
@@ -281,7 +282,8 @@ def _run(
     """Simulate; whether it was told to stop."""
     design = schedule.design
     counts = [len(run.inputs) for run in runs]
-    clocks = sum(counts) * (schedule.clocks_per_iteration + design.record_words * gap)
+    each = max(schedule.training.clocks_per_sample(run.batch) for run in runs)
+    clocks = sum(counts) * math.ceil(each + design.record_words * gap)
     words = len(addresses(design)) + design.record_words * (design.buffer_vectors + 1)
     log, stop = folder / "simulation.log", folder / "stop"
     stop.unlink(missing_ok=True)
