@@ -34,6 +34,7 @@ bench: export OMP_NUM_THREADS = 1
 bench: export OPENBLAS_NUM_THREADS = 1
 bench: $(READY)
 	$(BIN)/python tests/sim/benchmark_golden.py
+	$(BIN)/python -m sim.bench.speed
 
 # What tests/gradwire/test_rtl_out.py compares byte for byte.
 rtl: $(READY)

@@ -266,7 +266,7 @@ def recorded(tmp_path_factory):
         ("checksums.log", 2 * 3 * 4, "checksum of the weights"),
         ("checksums.log", 2 * 3 * 4 + 3, "checksum of the weights"),
         ("bias_checksums.log", 2 * 3 * 4, "checksum of the biases"),
-        ("bias_checksums.log", 2 * 3 * 4 + 1, "checksum of the biases"),
+        ("bias_checksums.log", 2 * 3 * 4 + 3, "checksum of the biases"),
         ("runs.log", 0, "clocks of run 0"),
         ("final.log", 0, "weight[0][0]"),
     ],
