@@ -4323,13 +4323,11 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$116  = \$signal$34 ;
-    if (\$78 ) begin
-      if (\$signal$66 ) begin
-        \$116  = 1'h0;
-      end
-    end
     if (\$79 ) begin
       \$116  = 1'h1;
+    end
+    if (\$81 ) begin
+      \$116  = 1'h0;
     end
     if (rst) begin
       \$116  = 1'h0;
