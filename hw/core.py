@@ -16,8 +16,7 @@ from hw.gradient_descent import GradientDescentUnit
 from hw.initializer import WeightInitializer
 from hw.pe import input_words
 from hw.schedule import Schedule
-from hw.sequencer import Sequencer
-from hw.shape import below
+from hw.sequencer import Sequencer, run_ports
 from hw.vectors import VectorStore
 from hw.verilog import place
 from hw.walker import VectorWalker
@@ -91,14 +90,7 @@ class Core(wiring.Component):
         self.design = schedule.design
         self.address = WeightAddress(self.design)
         ports = {
-            "start": In(1),
-            "samples": In(32),
-            "infer": In(1),
-            "stop": In(1),
-            "rate": In(32),
-            "halve_every": In(32),
-            "floor": In(32),
-            "age": In(32),
+            **run_ports(self.design),
             "busy": Out(1),
             "done": Out(1),
             "loaded": Out(1),
@@ -113,8 +105,6 @@ class Core(wiring.Component):
             "weight_data": In(32),
             "weight": Out(32),
         }
-        if self.design.batch > 1:
-            ports["batch"] = In(below(self.design.batch + 1))
         if self.design.input_deltas:
             ports |= {"input_delta": Out(32), "input_delta_valid": Out(1)}
         if self.design.seeded_weights:
@@ -169,9 +159,7 @@ class Core(wiring.Component):
         sequencer = self.sequencer
         start = self.start & ~self.initializing if self.design.seeded_weights else self.start
         was_busy = Signal()
-        names = ["samples", "infer", "stop", "rate", "halve_every", "floor", "age"]
-        if self.design.batch > 1:
-            names.append("batch")
+        names = [name for name in run_ports(self.design) if name != "start"]
         m.d.comb += [getattr(sequencer, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [
             sequencer.start.eq(start),

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.control import active_counts, array_control, result_tag, result_vectors, sums
 from hw.copies import address
 from hw.delay import delay
+from hw.design import Design
 from hw.operation import BACKPROPAGATION, FORWARD, GRADIENT_DESCENT, REDUCE, Operation
 from hw.operation import UPDATE as UPDATE_OPERATION
 from hw.pe import PAIR, PASS, ROTATE, TREE, UPDATE, adder_inputs, input_words
@@ -17,6 +18,21 @@ from hw.rate import LearningRate
 from hw.schedule import Schedule
 from hw.shape import below
 from hw.verilog import place
+
+
+def run_ports(design: Design) -> dict[str, wiring.Member]:
+    """The ports that describe a run; the core has them too, and says what they are."""
+    ports = {
+        "start": In(1),
+        "samples": In(32),
+        "infer": In(1),
+        "stop": In(1),
+        "rate": In(32),
+        "halve_every": In(32),
+        "floor": In(32),
+        "age": In(32),
+    }
+    return ports | ({"batch": In(below(design.batch + 1))} if design.batch > 1 else {})
 
 
 class Sequencer(wiring.Component):
@@ -33,11 +49,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    start, samples : begin a run over so many samples.
-    infer : with `start`: forward passes alone.
-    batch : with `start`: samples of a batch; only if the design has batches.
-    stop : end the run with the sample, or the batch, in progress.
-    rate, halve_every, floor, age : see hw.rate.
+    start, samples, infer, batch, stop, rate, halve_every, floor, age : see hw.core.Core.
     loaded, take : the next sample is loaded; the iteration begins with it.
     waiting : the iteration would begin, but its sample is not loaded.
     busy : from the clock after `start` until everything is written.
@@ -64,36 +76,28 @@ class Sequencer(wiring.Component):
         self.rom = [word for program in self.programs for word in self._encode(program)]
         self.behind = max(program.behind for program in self.programs)
         broadcast = below(max(design.layers[0], design.vectors.memory_words))
-        ports = {
-            "start": In(1),
-            "samples": In(32),
-            "infer": In(1),
-            "stop": In(1),
-            "rate": In(32),
-            "halve_every": In(32),
-            "floor": In(32),
-            "age": In(32),
-            "loaded": In(1),
-            "take": Out(1),
-            "waiting": Out(1),
-            "busy": Out(1),
-            "instruction": Out(below(len(self.rom))),
-            "issue": Out(1),
-            "begins": Out(1),
-            "updates": Out(1),
-            "result": Out(result_tag(schedule)),
-            "broadcast_one": Out(1),
-            "broadcast_input": Out(1),
-            "broadcast_address": Out(broadcast),
-            "copy": Out(below(self.copies)),
-            "derive": Out(1),
-            "step": Out(32),
-            "control": Out(array_control(schedule)),
-            "bias_update": Out(1),
-        }
-        if design.batch > 1:
-            ports["batch"] = In(below(design.batch + 1))
-        super().__init__(ports)
+        super().__init__(
+            {
+                **run_ports(design),
+                "loaded": In(1),
+                "take": Out(1),
+                "waiting": Out(1),
+                "busy": Out(1),
+                "instruction": Out(below(len(self.rom))),
+                "issue": Out(1),
+                "begins": Out(1),
+                "updates": Out(1),
+                "result": Out(result_tag(schedule)),
+                "broadcast_one": Out(1),
+                "broadcast_input": Out(1),
+                "broadcast_address": Out(broadcast),
+                "copy": Out(below(self.copies)),
+                "derive": Out(1),
+                "step": Out(32),
+                "control": Out(array_control(schedule)),
+                "bias_update": Out(1),
+            }
+        )
 
     @property
     def module_name(self) -> str:
