@@ -21,6 +21,9 @@ LINTED = [
     ("6-5-4", {"processing_elements": 7, "mapping": ("row", "column"), "subnormals": "ieee"}),
     ("5-4-3", {"processing_elements": 2, "mapping": ("row", "column"), "seeded_weights": True}),
     ("1-1", {"mapping": ("row",), "seeded_weights": True}),
+    ("3-3-3-1", {"batch": 8}),
+    ("5-7-2", {"processing_elements": 4, "mapping": ("row", "column"), "batch": 3}),
+    ("6-1", {"processing_elements": 2, "input_deltas": True, "batch": 2}),
 ]
 
 
