@@ -14,7 +14,7 @@ import typer
 
 from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.ecp5 import TARGETS, check_target
-from gradwire import __version__, describe, machine, results, saved, tables, training
+from gradwire import __version__, describe, machine, memory, results, saved, tables, training
 from gradwire import component as alone
 from gradwire import demo as main_job
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
@@ -335,6 +335,19 @@ def clocks(
             schedule = _schedule(reporter, topology, chosen)
             found, parts = describe.clocks(schedule), tables.clocks(schedule)
     _show(as_json, found, parts)
+
+
+@app.command("memory")
+@_for_a_design
+def _memory(chosen: dict[str, Any], topology: Topology, as_json: Json = False) -> None:
+    """Price a machine's memories as 45 nm SRAM, and weigh them against one memory for all weights.
+
+    The prices are OpenRAM's, which must be installed: this Python has the package openram, or
+    $GRADWIRE_OPENRAM names one that has. They take a minute once, and are kept.
+    """
+    with Reporter(quiet=as_json) as reporter:
+        found = memory.price(_schedule(reporter, topology, chosen), reporter)
+    _show(as_json, found, memory.table(found))
 
 
 @app.command()

@@ -35,7 +35,7 @@ def facts(title: str, rows: Iterable[tuple[str, object]]) -> Table:
     return table
 
 
-def _grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table of numbers below headings."""
     table = Table(title=title, title_justify="left")
     for name in columns:
@@ -120,7 +120,7 @@ def neurons(rows: Iterable[dict[str, Any]]) -> list[object]:
     ]
     columns = ("inputs", "clocks", "paper's clocks", "paper / ours")
     return [
-        _grid("One neuron: forward, deltas of its inputs, update", columns, cells),
+        grid("One neuron: forward, deltas of its inputs, update", columns, cells),
         f"The paper's clock is {paper.CLOCK_NS:g} ns.",
     ]
 
@@ -134,7 +134,7 @@ def training(task: Task, trained: Trained) -> list[object]:
     ]
     parts: list[object] = []
     if rows:
-        parts.append(_grid("Cross-entropy while training", ("samples", "loss", ""), rows))
+        parts.append(grid("Cross-entropy while training", ("samples", "loss", ""), rows))
     if trained.accuracy is not None:
         parts.append(
             f"{trained.accuracy:.2%} of {task.tests:,} test samples are right "

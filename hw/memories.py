@@ -54,10 +54,10 @@ def memories(schedule: Schedule) -> tuple[Memory, ...]:
         found.append(Memory(name=BIAS_BANK, words=depth(design.bias_words, halves)))
     if words := places.register_words:
         words = depth(words, schedule.copies)
-        found.append(Memory(name="register file", words=words, instances=pes))
+        found.append(Memory(name="registers", words=words, instances=pes))
     if words := input_words(design):
         words = depth(words, schedule.input_copies)
-        found.append(Memory(name="register file of inputs", words=words, instances=pes))
+        found.append(Memory(name="input registers", words=words, instances=pes))
     else:
         found.append(Memory(name="inputs", words=depth(design.layers[0], schedule.input_copies)))
     found.append(Memory(name="labels", words=depth(design.layers[-1], schedule.input_copies)))

@@ -1,0 +1,114 @@
+"""`gradwire memory`: prices by a stand-in for OpenRAM, and what is made of them."""
+
+import json
+
+import pytest
+
+from fpga_flows.sram import VARIABLE
+from gradwire import memory
+from hw.memories import memories
+from hw.operation import GRADIENT_DESCENT
+from hw.schedule import design_for, make_schedule
+
+# A macro of so many words costs that, so that sums can be checked.
+STAND_IN = """#!/bin/sh
+if [ "$1" = -c ]; then echo 1.2.3; exit; fi
+echo "{\\"area_um2\\": $2, \\"access_ns\\": 0.5, \\"access_energy_pj\\": 2, \\"leakage_uw\\": $2}"
+"""
+
+
+@pytest.fixture(autouse=True)
+def openram(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("openram")
+    script = folder / "python"
+    script.write_text(STAND_IN)
+    script.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(script))
+    monkeypatch.setenv("GRADWIRE_CACHE", str(folder / "cache"))
+
+
+def test_small_network(run_json):
+    found = run_json("memory", "3-3-3-1")
+    here, there = found["distributed"], found["unified"]
+    # 28 weights and biases forward, 12 weights backward, 28 updated.
+    assert there["reads_in_turn"] == there["reads"] == 28 + 12 + 28
+    assert there["memory_access_time_ns"] == 68 * 0.5
+    assert there["read_energy_pj"] == 68 * 2
+    assert there["read_power_mw"] == pytest.approx(136 / 34 + 0.032)
+    clocks = there["clocks_per_iteration"]
+    assert there["average_read_power_mw"] == pytest.approx(136 / (4 * clocks) + 0.032, abs=1e-3)
+    assert (there["weights_area_um2"], there["modelled"]) == (32, True)
+    # 7 words of each bank forward, 4 backward, 7 updated; 7 biases twice.
+    assert here["reads_in_turn"] == 7 + 4 + 7
+    assert here["reads"] == 18 * 3 + 14
+    assert here["memory_access_time_ns"] == 9
+    assert here["read_energy_pj"] == (18 * 3 + 14) * 2
+    assert (here["weights_area_um2"], here["modelled"]) == (4 * 16, False)
+    assert there["clocks_per_iteration"] - here["clocks_per_iteration"] == 68 - 18
+    schedule = make_schedule(design_for((3, 3, 3, 1)))
+    assert here["clocks_per_iteration"] == schedule.clocks_per_iteration
+    assert found["paper"]["distributed"] == {"access_time_ns": 18.42, "read_power_mw": 18.17}
+    assert found["paper"]["unified"] == {"access_time_ns": 52.82, "read_power_mw": 14.01}
+
+
+def test_every_memory_has_a_price_or_is_fixed(run_json):
+    found = run_json("memory", "5-4-3", "--pes", "2")
+    listed = memories(make_schedule(design_for((5, 4, 3), 2)))
+    assert [entry["name"] for entry in found["memories"]] == [each.name for each in listed]
+    for entry, each in zip(found["memories"], listed, strict=True):
+        assert (entry["words"], entry["instances"]) == (each.words, each.instances)
+        assert (entry["area_um2"] is None) == (each.writes == 0)
+    every = sum(e["instances"] * e["area_um2"] for e in found["memories"] if e["writes"])
+    assert found["distributed"]["area_um2"] == every
+    assert found["paper"] is None
+
+
+@pytest.mark.parametrize(
+    ("layers", "pes", "parameters"),
+    [
+        ((3, 3, 3, 1), 3, {}),
+        ((6, 5, 4), 2, {"mapping": ("row", "column")}),
+        ((6, 5, 4), 3, {"mapping": ("column", "row")}),
+        ((4, 3), 3, {"input_deltas": True}),
+        ((4, 6, 3), 2, {"batch": 4}),
+    ],
+)
+def test_traffic(layers, pes, parameters):
+    """With P banks nothing takes less than a P-th of the clocks that one memory would take."""
+    schedule = make_schedule(design_for(layers, pes, **parameters))
+    here, there = memory.distributed(schedule), memory.unified(schedule)
+    assert here.in_turn <= schedule.clocks_per_iteration
+    assert here.in_turn * pes + here.biases >= there.in_turn >= here.in_turn
+    # An update touches every word of a bank once.
+    updates = [op for op in schedule.operations if op.unit == GRADIENT_DESCENT]
+    assert sum(op.slots.size for op in updates) == schedule.design.bank_words
+
+
+def test_one_memory_holds_all_weights():
+    schedule = make_schedule(design_for((784, 100, 100, 10), 100))
+    assert memory.unified_memory(schedule).words == 785 * 100 + 101 * 100 + 101 * 10
+    assert memory.unified(schedule).in_turn == 89_610 + 11_000 + 89_610
+    halves = make_schedule(design_for((4, 6, 3), 2, batch=4))
+    assert memory.unified_memory(halves).words == 2 * (5 * 6 + 7 * 3)
+
+
+def test_table(run):
+    result = run("memory", "3-3-3-1")
+    assert result.exit_code == 0
+    for text in ("weight bank", "unified weights", "modelled, not built", "52.82", "18.17", "3.78"):
+        assert text in result.stdout, result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_without_openram(fails, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "/nowhere/python")
+    said = fails("memory", "3-3-3-1", code=1)
+    assert "package openram of PyPI" in said and VARIABLE in said
+
+
+def test_bad_input(fails):
+    assert "processing elements" in fails("memory", "3-1", "--pes", "0")
+
+
+def test_json_is_one_object(run):
+    assert isinstance(json.loads(run("memory", "3-1", "--json").stdout), dict)
