@@ -6,6 +6,7 @@ The unified machine is a model, not built.
 """
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 from fpga_flows.sram import OpenRAM, Price
@@ -71,7 +72,7 @@ def price(schedule: Schedule, reporter: Reporter) -> dict[str, Any]:
         entry |= dict.fromkeys(field.name for field in dataclasses.fields(Price))
         if memory.writes:
             bank = openram.price(memory.words, memory.bits, progress=stages)
-            entry |= {"macros": list(bank.macros)} | dataclasses.asdict(bank.price)
+            entry |= {"macros": dict(Counter(bank.macros))} | dataclasses.asdict(bank.price)
         return entry
 
     rows = [row(memory) for memory in memories(schedule)]
@@ -177,7 +178,7 @@ def _row(entry: dict[str, Any]) -> tuple[object, ...]:
         return *shape, "fixed", *[""] * 4
     return (
         *shape,
-        f"{sum(entry['macros']):,}",
+        f"{sum(words * count for words, count in entry['macros'].items()):,}",
         f"{entry['area_um2'] / 1e6:.4f}",
         f"{entry['access_ns']:.3f}",
         f"{entry['access_energy_pj']:.1f}",
@@ -200,7 +201,7 @@ def _notes(found: dict[str, Any]) -> list[tuple[str, object]]:
         notes.append(
             ("the paper's ratio", f"{there / here:.2f}; what it counts is not said: docs/sram.md")
         )
-    if (count := len(found["unified_memory"]["macros"])) > 1:
+    if (count := sum(found["unified_memory"]["macros"].values())) > 1:
         notes.append(("not priced", f"how the unified memory chooses among its {count} macros"))
     notes.append(("prices", f"OpenRAM {found['openram']}, FreePDK45, analytical"))
     return notes

@@ -58,6 +58,8 @@ def test_every_memory_has_a_price_or_is_fixed(run_json):
     for entry, each in zip(found["memories"], listed, strict=True):
         assert (entry["words"], entry["instances"]) == (each.words, each.instances)
         assert (entry["area_um2"] is None) == (each.writes == 0)
+    # 256 vectors of 5 inputs and 3 labels.
+    assert found["memories"][-3]["macros"] == {"1024": 2}
     every = sum(e["instances"] * e["area_um2"] for e in found["memories"] if e["writes"])
     assert found["distributed"]["area_um2"] == every
     assert found["paper"] is None
