@@ -17,9 +17,9 @@ class BankStates(wiring.Component):
 
     Members
     -------
-    bank : which the command is for.
+    activate, precharge : commands for `bank`.
     row : to be activated.
-    activate, precharge, write : the command.
+    write : command for `write_bank`.
     precharge_all : of all banks.
     open : a row of the bank is open, or will be when `may_access`.
     open_row : its number.
@@ -34,10 +34,11 @@ class BankStates(wiring.Component):
         super().__init__(
             {
                 "bank": In(BANK_BITS),
-                "row": In(timing.chip.row_bits),
                 "activate": In(1),
                 "precharge": In(1),
+                "row": In(timing.chip.row_bits),
                 "write": In(1),
+                "write_bank": In(BANK_BITS),
                 "precharge_all": In(1),
                 "open": Out(BANKS),
                 "open_row": Out(timing.chip.row_bits).array(BANKS),
@@ -60,8 +61,9 @@ class BankStates(wiring.Component):
         m.d.sync += apart.eq(Mux(self.activate, timing.rrd - 1, apart - (apart != 0)))
         for number in range(BANKS):
             chosen = self.bank == number
-            activate, write = self.activate & chosen, self.write & chosen
+            activate = self.activate & chosen
             precharge = (self.precharge & chosen) | self.precharge_all
+            write = self.write & (self.write_bank == number)
             # One counter for both, as only one of them runs.
             wait = Signal(below(max(timing.rcd, timing.rp)), name=f"wait_{number}")
             opened = Signal(below(timing.ras), name=f"opened_{number}")

@@ -1,6 +1,6 @@
 """The SDRAM controller."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -124,13 +124,13 @@ class SdramController(wiring.Component):
 
         current, following = (_Slot(self.timing.chip, name) for name in ("current", "following"))
         access, pause, credit = Signal(), Signal(), Signal()
-        row_command, for_current = self._open_rows(m, current, following, banks, refresh)
-        self._access(m, current, row_command, banks, refresh, access, pause, credit)
+        for_current, for_following = self._open_rows(m, current, following, banks, refresh)
+        self._access(m, current, for_following, banks, refresh, access, pause, credit)
         self._advance(m, current, following, splitter, access)
         # What a slot knows is a clock old.
         m.d.sync += [
-            current.known.eq(~refresh.precharge_all & ~for_current),
-            following.known.eq(~refresh.precharge_all & ~row_command & ~splitter.segment.ready),
+            current.known.eq(~(refresh.precharge_all | for_current)),
+            following.known.eq(~(refresh.precharge_all | for_following | splitter.segment.ready)),
         ]
         self._read(m, access & ~current.segment.write, credit)
         self._drive(m, current, access, banks, refresh)
@@ -149,64 +149,71 @@ class SdramController(wiring.Component):
         banks: BankStates,
         refresh: RefreshControl,
     ) -> tuple[Signal, Signal]:
-        """Opens the rows of both segments; whether it gives a command, and for `current`."""
-        row_command, for_current = Signal(), Signal()
-        activate, precharge = [], []
+        """Opens the rows of both segments, the current one's first; the commands for each."""
+        for_current, for_following = Signal(), Signal()
+        wanted, is_open = Signal(), Signal()
         for slot in (current, following):
             slot.look_up(m, banks)
-            closed = slot.valid & slot.known & ~slot.hit & refresh.running
-            if slot is following:
-                # It may not take the current segment's bank.
-                closed &= current.valid & (slot.segment.bank != current.segment.bank)
-            one_hot = Const(1, 4) << slot.segment.bank
-            activate.append(closed & ~slot.open & (banks.may_activate & one_hot).any())
-            precharge.append(closed & slot.open & (banks.may_precharge & one_hot).any())
+        with m.If(current.hit):
+            # It may not take the current segment's bank.
+            apart = following.segment.bank != current.segment.bank
+            m.d.comb += [
+                wanted.eq(following.valid & following.known & ~following.hit & apart),
+                is_open.eq(following.open),
+                banks.bank.eq(following.segment.bank),
+                banks.row.eq(following.segment.row),
+            ]
+        with m.Else():
+            m.d.comb += [
+                wanted.eq(current.known),
+                is_open.eq(current.open),
+                banks.bank.eq(current.segment.bank),
+                banks.row.eq(current.segment.row),
+            ]
+        allowed = wanted & current.valid & refresh.running
+        command = banks.activate | banks.precharge
         m.d.comb += [
-            for_current.eq(activate[0] | precharge[0]),
-            row_command.eq(for_current | activate[1] | precharge[1]),
-            banks.activate.eq(Mux(for_current, activate[0], activate[1])),
-            banks.precharge.eq(Mux(for_current, precharge[0], precharge[1])),
+            banks.activate.eq(allowed & ~is_open & Array(banks.may_activate)[banks.bank]),
+            banks.precharge.eq(allowed & is_open & Array(banks.may_precharge)[banks.bank]),
             banks.precharge_all.eq(refresh.precharge_all),
-            banks.bank.eq(
-                Mux(row_command & ~for_current, following.segment.bank, current.segment.bank)
-            ),
-            banks.row.eq(Mux(for_current, current.segment.row, following.segment.row)),
+            for_current.eq(command & ~current.hit),
+            for_following.eq(command & current.hit),
         ]
-        return row_command, for_current
+        return for_current, for_following
 
     def _access(
         self,
         m: Module,
         current: "_Slot",
-        row_command: Value,
+        other: Value,
         banks: BankStates,
         refresh: RefreshControl,
         access: Signal,
         pause: Signal,
         credit: Signal,
     ) -> None:
-        """Reads or writes the current segment's next word, in a clock without other command."""
+        """Reads or writes the current segment's next word, but for clocks of an `other` command."""
         write = current.segment.write
         # The chip lets go of the data pins a clock after its last word.
         turn = self.timing.cas + 2
         turning = Signal(range(turn))
         has_data = Signal()
-        one_hot = Const(1, 4) << current.segment.bank
         m.d.comb += [
             has_data.eq(Mux(write, self.i.valid, credit)),
             access.eq(
                 current.valid
                 & current.known
                 & current.hit
-                & (banks.may_access & one_hot).any()
+                & Array(banks.may_access)[current.segment.bank]
                 & refresh.running
-                & ~row_command
+                & ~other
                 & has_data
                 & ~(write & (turning != 0))
             ),
             pause.eq(current.valid & ~has_data),
             self.i.ready.eq(access & write),
             banks.write.eq(access & write),
+            banks.write_bank.eq(current.segment.bank),
         ]
         m.d.sync += turning.eq(Mux(access & ~write, turn - 1, turning - (turning != 0)))
 
@@ -279,15 +286,20 @@ class SdramController(wiring.Component):
         """The pins, a clock after the decision."""
         pins, write = self.pins, current.segment.write
         command = Signal(Command)
-        address = Signal(self.timing.chip.row_bits)
+        address, bank = Signal(self.timing.chip.row_bits), Signal(BANK_BITS)
         every_bank = 1 << 10
         with m.If(banks.activate):
-            m.d.comb += [command.eq(Command.ACTIVATE), address.eq(banks.row)]
+            m.d.comb += [
+                command.eq(Command.ACTIVATE),
+                bank.eq(banks.bank),
+                address.eq(banks.row),
+            ]
         with m.Elif(banks.precharge):
-            m.d.comb += command.eq(Command.PRECHARGE)
+            m.d.comb += [command.eq(Command.PRECHARGE), bank.eq(banks.bank)]
         with m.Elif(access):
             m.d.comb += [
                 command.eq(Mux(write, Command.WRITE, Command.READ)),
+                bank.eq(current.segment.bank),
                 address.eq(current.segment.column),
             ]
         with m.Elif(refresh.precharge_all):
@@ -300,7 +312,7 @@ class SdramController(wiring.Component):
         m.d.comb += [pins.clk_en.eq(1), pins.cs.eq(1)]
         m.d.sync += [
             Cat(pins.ras, pins.cas, pins.we).eq(command),
-            pins.ba.eq(Mux(refresh.set_mode, 0, banks.bank)),
+            pins.ba.eq(bank),
             pins.a.eq(address),
             pins.dqm.eq(Mux(refresh.initialized, 0, 3)),
             pins.dq_o.eq(self.i.payload),
