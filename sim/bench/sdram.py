@@ -1,5 +1,6 @@
 """Simulate an SDRAM controller, or a sequence of commands, with the model of a chip, in bulk."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from sim import simulator
 
 HERE = Path(__file__).parent
 MODEL = HERE / "sdram_model.sv"
+
+# How Verilator prints $error.
+_ERROR = re.compile(r"%Error: sdram\S*: Assertion failed in \S+: (.*)")
 
 # A request is a row of address, number of words, write (0 or 1), and clocks to wait before it.
 Requests = np.ndarray
@@ -48,6 +52,24 @@ def _chip_macro(chip: SdramChip, frequency_mhz: float) -> str:
     values = model_parameters(chip, frequency_mhz)
     # Times are more than 32 bits wide.
     return "`define CHIP " + ", ".join(f".{name}(64'd{value})" for name, value in values.items())
+
+
+def _simulate(
+    build: simulator.Build, folder: Path, most: int, plusargs: list[str], seed: int
+) -> None:
+    """Run a bench for `most` clocks at most; raises ToolError with what its checkers say."""
+    log = folder / "simulation.log"
+    env = {"GRADWIRE_MOST_CLOCKS": str(most)}
+    try:
+        simulator.run(
+            build, "sim.bench.sdram_bench", log=log, plusargs=plusargs, env=env, seed=seed
+        )
+    except ToolError:
+        # cocotb only says that the simulation ended.
+        said = _ERROR.search(log.read_text(encoding="utf-8", errors="replace"))
+        if said is None:
+            raise
+        raise ToolError(f"SDRAM: {said[1]}; log: {log}") from None
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,7 @@ class SdramBench:
         header = [
             f"`define CONTROLLER {controller.module_name}",
             f"`define ADDRESS_BITS {chip.address_bits}",
+            f"`define ROW_BITS {chip.row_bits}",
             _chip_macro(chip, timing.frequency_mhz),
         ]
         source = folder / "sdram.sv"
@@ -143,14 +166,7 @@ class SdramBench:
         most = 1_000_000 + int(gap.sum() + (count.sum() + len(count)) * each)
         plusargs = [f"+i_gap={i_gap}", f"+o_gap={o_gap}"]
         plusargs += ["+clocks"] * clocks + ["+sdram_go_on"] * go_on
-        simulator.run(
-            self._build,
-            "sim.bench.sdram_bench",
-            log=self._folder / "simulation.log",
-            plusargs=plusargs,
-            env={"GRADWIRE_MOST_CLOCKS": str(most)},
-            seed=seed,
-        )
+        _simulate(self._build, self._folder, most, plusargs, seed)
         return self._result()
 
     def _result(self) -> Result:
@@ -208,14 +224,8 @@ class CommandBench:
             ToolError: A command broke a rule of the chip.
         """
         np.asarray(commands, ">u4").tofile(self._folder / "commands.bin")
-        simulator.run(
-            self._build,
-            "sim.bench.sdram_bench",
-            log=self._folder / "simulation.log",
-            plusargs=["+sdram_go_on"] * go_on,
-            env={"GRADWIRE_MOST_CLOCKS": str(len(commands) + 100)},
-            seed=seed,
-        )
+        plusargs = ["+sdram_go_on"] * go_on
+        _simulate(self._build, self._folder, len(commands) + 100, plusargs, seed)
         found = np.fromfile(self._folder / "pins.bin", np.uint16)
         if len(found) < len(commands):
             raise ToolError(f"the simulator gave {len(found)} words of {len(commands)} clocks")

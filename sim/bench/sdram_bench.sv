@@ -8,8 +8,8 @@
 //
 // +i_gap=N, +o_gap=N: up to N clocks, at random, between words, from the first request on.
 //
-// Before it stand, generated: CONTROLLER (the module), ADDRESS_BITS, and CHIP (parameters of the
-// model).
+// Before it stand, generated: CONTROLLER (the module), ADDRESS_BITS, ROW_BITS, and CHIP
+// (parameters of the model).
 
 module sdram_bench;
   logic finished;
@@ -41,7 +41,7 @@ module sdram_bench;
   logic [15:0] i__payload, o__payload;
   logic pins__clk_en, pins__cs, pins__ras, pins__cas, pins__we, pins__dq_oe;
   logic [1:0] pins__ba, pins__dqm;
-  logic [12:0] pins__a;
+  logic [`ROW_BITS-1:0] pins__a;
   logic [15:0] pins__dq_o, pins__dq_i;
   `CONTROLLER controller (.*);
 
@@ -53,7 +53,7 @@ module sdram_bench;
       .cas_n(!pins__cas),
       .we_n(!pins__we),
       .ba(pins__ba),
-      .a(pins__a),
+      .a(13'(pins__a)),
       .dqm(pins__dqm),
       .dq_i(pins__dq_o),
       .dq_driven(pins__dq_oe),
@@ -93,6 +93,7 @@ module sdram_bench;
   end
 
   // Words to write: the next one is shown early or late, as the gap has it.
+  logic [15:0] next_word;
   logic [31:0] wait_i, wait_o;
   bit no_data;
   always_ff @(posedge clk) begin
@@ -106,7 +107,8 @@ module sdram_bench;
       i__valid <= 0;
       wait_i <= wait_i - 1;
     end else begin
-      got = no_data ? 0 : $fread(i__payload, data);
+      got = no_data ? 0 : $fread(next_word, data);
+      i__payload <= next_word;
       i__valid <= got == 2;
       no_data <= got != 2;
       wait_i <= i_gap == 0 ? 0 : $urandom_range(i_gap);

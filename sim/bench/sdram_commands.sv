@@ -20,7 +20,7 @@ module sdram_commands;
 
   // No command; clock enable is high.
   bit idle;
-  logic [63:0] record;
+  logic [63:0] record, next;
   logic [31:0] now;
   assign now = idle ? 32'h1f << 20 : record[63:32];
   logic [15:0] dq_o;
@@ -41,7 +41,8 @@ module sdram_commands;
 
   always_ff @(posedge clk) if (!finished) begin
     $fwrite(pins, "%c%c", dq_o[7:0], dq_o[15:8]);
-    got = $fread(record, commands);
+    got = $fread(next, commands);
+    record <= next;
     idle <= got != 8;
     if (got != 8 && idle) begin
       $fclose(pins);

@@ -36,7 +36,7 @@ module sdram_model #(
     input logic cas_n,
     input logic we_n,
     input logic [1:0] ba,
-    input logic [ROW_BITS-1:0] a,
+    input logic [12:0] a,
     input logic [1:0] dqm,
     input logic [15:0] dq_i,
     input logic dq_driven,  // from outside
@@ -168,7 +168,7 @@ module sdram_model #(
         need(all_precharged, "power-up: precharge all first");
         need(open == 0, "bank state: a bank is open");
         for (int bank = 0; bank < 4; bank++) apart(precharged[bank], T_RP, "tRP");
-        need(ba == 0 && (a & ~(ROW_BITS)'('h70)) == 0, "mode: not single words, sequential");
+        need(ba == 0 && (a & ~13'h70) == 0, "mode: not single words, sequential");
         cas = int'(a[6:4]);
         need(cas == 2 || cas == 3, "CAS latency: neither 2 nor 3");
         if (cas == 2)
@@ -187,7 +187,7 @@ module sdram_model #(
         activated[ba] = now;
         activated_any = now;
         open[ba] = 1;
-        row[ba] = a;
+        row[ba] = a[ROW_BITS-1:0];
         activations = activations + 1;
       end
       READ, WRITE: begin
