@@ -1,6 +1,6 @@
 """What each bank is at, and which commands it may be given."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,8 +23,10 @@ class BankStates(wiring.Component):
     precharge_all : of all banks.
     open : a row of the bank is open, or will be when `may_access`.
     open_row : its number.
-    may_access, may_activate, may_precharge : the next clock is not too early for it.
-    may_precharge_all : the same of all banks.
+    may_access, may_activate, may_precharge : the next clock is not too early for it, if the bank
+        is given no command in this one.
+    apart : since the last activation of any bank it is too early for another.
+    may_precharge_all : all banks may be precharged, now.
     """
 
     clocked = True
@@ -45,6 +47,7 @@ class BankStates(wiring.Component):
                 "may_access": Out(BANKS),
                 "may_activate": Out(BANKS),
                 "may_precharge": Out(BANKS),
+                "apart": Out(1),
                 "may_precharge_all": Out(1),
             }
         )
@@ -57,8 +60,9 @@ class BankStates(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         timing = self.timing
-        apart = Signal(below(timing.rrd))
-        m.d.sync += apart.eq(Mux(self.activate, timing.rrd - 1, apart - (apart != 0)))
+        since, closable = Signal(below(timing.rrd)), Signal(BANKS)
+        m.d.comb += [self.apart.eq(since != 0), self.may_precharge_all.eq(closable.all())]
+        m.d.sync += since.eq(Mux(self.activate, timing.rrd - 1, since - (since != 0)))
         for number in range(BANKS):
             chosen = self.bank == number
             activate = self.activate & chosen
@@ -69,9 +73,10 @@ class BankStates(wiring.Component):
             opened = Signal(below(timing.ras), name=f"opened_{number}")
             written = Signal(below(timing.wr), name=f"written_{number}")
             m.d.comb += [
-                self.may_access[number].eq(wait == 0),
-                self.may_activate[number].eq((wait == 0) & (apart == 0)),
-                self.may_precharge[number].eq((opened == 0) & (written == 0)),
+                self.may_access[number].eq(_ends(wait)),
+                self.may_activate[number].eq(_ends(wait)),
+                self.may_precharge[number].eq(_ends(opened) & _ends(written)),
+                closable[number].eq((opened == 0) & (written == 0)),
             ]
             m.d.sync += [
                 wait.eq(wait - (wait != 0)),
@@ -86,5 +91,9 @@ class BankStates(wiring.Component):
                     self.open_row[number].eq(self.row),
                     wait.eq(timing.rcd - 1),
                 ]
-        m.d.comb += self.may_precharge_all.eq(self.may_precharge.all())
         return m
+
+
+def _ends(counter: Signal) -> Value:
+    """Whether `counter`, which counts down, is 0 in the next clock."""
+    return counter[1:] == 0 if len(counter) > 1 else Const(1)

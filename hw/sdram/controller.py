@@ -1,6 +1,6 @@
 """The SDRAM controller."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -151,30 +151,32 @@ class SdramController(wiring.Component):
     ) -> tuple[Signal, Signal]:
         """Opens the rows of both segments, the current one's first; the commands for each."""
         for_current, for_following = Signal(), Signal()
-        wanted, is_open = Signal(), Signal()
+        wanted, activate, precharge = Signal(), Signal(), Signal()
         for slot in (current, following):
             slot.look_up(m, banks)
         with m.If(current.hit):
             # It may not take the current segment's bank.
             apart = following.segment.bank != current.segment.bank
             m.d.comb += [
-                wanted.eq(following.valid & following.known & ~following.hit & apart),
-                is_open.eq(following.open),
+                wanted.eq(following.valid & following.known & apart),
+                activate.eq(following.may_activate),
+                precharge.eq(following.may_precharge),
                 banks.bank.eq(following.segment.bank),
                 banks.row.eq(following.segment.row),
             ]
         with m.Else():
             m.d.comb += [
                 wanted.eq(current.known),
-                is_open.eq(current.open),
+                activate.eq(current.may_activate),
+                precharge.eq(current.may_precharge),
                 banks.bank.eq(current.segment.bank),
                 banks.row.eq(current.segment.row),
             ]
         allowed = wanted & current.valid & refresh.running
         command = banks.activate | banks.precharge
         m.d.comb += [
-            banks.activate.eq(allowed & ~is_open & Array(banks.may_activate)[banks.bank]),
-            banks.precharge.eq(allowed & is_open & Array(banks.may_precharge)[banks.bank]),
+            banks.activate.eq(allowed & activate & ~banks.apart),
+            banks.precharge.eq(allowed & precharge),
             banks.precharge_all.eq(refresh.precharge_all),
             for_current.eq(command & ~current.hit),
             for_following.eq(command & current.hit),
@@ -203,8 +205,7 @@ class SdramController(wiring.Component):
             access.eq(
                 current.valid
                 & current.known
-                & current.hit
-                & Array(banks.may_access)[current.segment.bank]
+                & current.may_access
                 & refresh.running
                 & ~other
                 & has_data
@@ -232,12 +233,8 @@ class SdramController(wiring.Component):
             free.eq(~current.valid | (access & (segment.more == 0))),
             splitter.segment.ready.eq(~following.valid | free),
         ]
-        m.d.sync += [
-            current.hit.eq(current.match),
-            current.open.eq(current.match_open),
-            following.hit.eq(following.match),
-            following.open.eq(following.match_open),
-        ]
+        current.learn(m, current)
+        following.learn(m, following)
         with m.If(access):
             m.d.sync += [
                 segment.column.eq(segment.column + 1),
@@ -247,9 +244,11 @@ class SdramController(wiring.Component):
             m.d.sync += [
                 current.valid.eq(following.valid),
                 segment.eq(following.segment),
-                current.hit.eq(following.match),
-                current.open.eq(following.match_open),
             ]
+            current.learn(m, following)
+            # The bank's state does not know yet of what is being written.
+            with m.If(access & segment.write):
+                m.d.sync += current.may_precharge.eq(0)
         with m.If(splitter.segment.ready):
             m.d.sync += [
                 following.valid.eq(splitter.segment.valid),
@@ -257,7 +256,7 @@ class SdramController(wiring.Component):
             ]
 
     def _read(self, m: Module, read: Value, credit: Signal) -> None:
-        """Catches what is read; `credit` is high while there is room for a word more."""
+        """Catches what is read; `credit` is only high while there is room for a word more."""
         m.submodules.words = words = fifo.SyncFIFO(width=DATA_BITS, depth=_READ_AHEAD)
         arrived = delay(m, read, self.timing.cas + 2, "read", reset=True)
         caught = Signal(DATA_BITS, reset_less=True)
@@ -265,9 +264,10 @@ class SdramController(wiring.Component):
         m.d.sync += [
             caught.eq(self.pins.dq_i),
             room.eq(room - read + (self.o.valid & self.o.ready)),
+            # Of the clock before: one word more may have been asked for since.
+            credit.eq(room > 1),
         ]
         m.d.comb += [
-            credit.eq(room != 0),
             words.w_en.eq(arrived),
             words.w_data.eq(caught),
             self.o.valid.eq(words.r_rdy),
@@ -326,21 +326,35 @@ class _Slot:
     Members
     -------
     valid, segment : the segment.
-    match, match_open : its row is open in its bank, any row is.
-    hit, open : the same a clock ago; true still while `known`.
+    known : what follows is true.
+    hit : its row is open.
+    may_access, may_activate, may_precharge : what its bank needs next, as soon as it may be.
+    found : the same three and `hit`, for the next clock.
     """
 
     def __init__(self, chip: SdramChip, name: str) -> None:
         self.segment = Signal(segment_layout(chip), name=name)
-        for flag in ("valid", "known", "hit", "open", "match", "match_open"):
-            setattr(self, flag, Signal(name=f"{name}_{flag}"))
+        self.valid, self.known = Signal(name=f"{name}_valid"), Signal(name=f"{name}_known")
+        flags = ("hit", "may_access", "may_activate", "may_precharge")
+        self.hit, self.may_access, self.may_activate, self.may_precharge = self._flags = [
+            Signal(name=f"{name}_{flag}") for flag in flags
+        ]
+        self.found = [Signal(name=f"{name}_found_{flag}") for flag in flags]
 
     def look_up(self, m: Module, banks: BankStates) -> None:
         """Compares with the bank's state."""
+        hit, may_access, may_activate, may_precharge = self.found
         with m.Switch(self.segment.bank):
             for number, row in enumerate(banks.open_row):
                 with m.Case(number):
+                    is_open = banks.open[number]
                     m.d.comb += [
-                        self.match_open.eq(banks.open[number]),
-                        self.match.eq(banks.open[number] & (row == self.segment.row)),
+                        hit.eq(is_open & (row == self.segment.row)),
+                        may_access.eq(hit & banks.may_access[number]),
+                        may_activate.eq(~is_open & banks.may_activate[number]),
+                        may_precharge.eq(is_open & ~hit & banks.may_precharge[number]),
                     ]
+
+    def learn(self, m: Module, source: "_Slot") -> None:
+        """Takes over what has been found for the segment of `source`."""
+        m.d.sync += [flag.eq(found) for flag, found in zip(self._flags, source.found, strict=True)]
