@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from docs import sdram
 from docs.shapes import chart
 from docs.shapes import rows as shape_rows
 from gradwire.gantt import draw
@@ -304,6 +305,16 @@ def estimate() -> str:
     return rows("step|operations|clocks", [*steps, total])
 
 
+def sdram_chips() -> str:
+    """The SDRAM chips, as their data sheets have them."""
+    return rows(*sdram.chips())
+
+
+def sdram_clocks() -> str:
+    """The same in clocks."""
+    return rows(*sdram.clocks())
+
+
 # Tables that take minutes.
 
 
@@ -336,6 +347,11 @@ def accuracy() -> str:
     return rows(head, [("accuracy", *(f"{x:.1%}" for x in [*found, *ends]))])
 
 
+def sdram_rates() -> str:
+    """Words a clock of each SDRAM chip, from simulation."""
+    return rows(*sdram.rates())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
@@ -346,11 +362,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors,
     "sigmoid clocks": sigmoid_clocks,
     "estimate": estimate,
+    "sdram chips": sdram_chips,
+    "sdram clocks": sdram_clocks,
 }
 MEASURED: dict[str, Callable[[], str]] = {
     "shapes": shapes,
     "sigmoid accuracy": sigmoid_accuracy,
     "accuracy": accuracy,
+    "sdram rates": sdram_rates,
 }
 
 

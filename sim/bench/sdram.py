@@ -23,6 +23,17 @@ _ERROR = re.compile(r"%Error: sdram\S*: Assertion failed in \S+: (.*)")
 Requests = np.ndarray
 
 
+def sequential(timing: SdramTiming, words: int, count: int, *, write: bool = False) -> Requests:
+    """Requests for `count` records of `words` words one behind the other, from address 0 on.
+
+    The first comes when the chip is initialised; the others follow as fast as they are taken.
+    """
+    starts = np.arange(count) * words
+    initialised = timing.power_up + 20 * timing.rfc
+    ones = np.ones_like(starts)
+    return np.stack([starts, words * ones, write * ones, initialised * (starts == 0)], axis=1)
+
+
 def model_parameters(chip: SdramChip, frequency_mhz: float) -> dict[str, int]:
     """Parameters of sdram_model.sv; times in fs."""
     times = {

@@ -7,7 +7,7 @@ import pytest
 
 from hw.errors import ToolError
 from hw.sdram.chips import CHIPS, SdramTiming
-from sim.bench.sdram import SdramBench
+from sim.bench.sdram import SdramBench, sequential
 
 FREQUENCIES = (50, 66, 100, 133)
 EVERY = [(name, frequency) for name in CHIPS for frequency in FREQUENCIES]
@@ -120,10 +120,10 @@ def micron(tmp_path_factory):
 def test_rate_of_sequential_records(record_bytes, micron):
     at, bench = micron
     words = record_bytes // 2
-    starts = np.arange(40_000 // words) * words
-    requests = [(start, words, 0, at.power_up if start == 0 else 0) for start in starts]
-    clocks = bench.run(np.array(requests), np.zeros(0), clocks=True).read_clocks.astype(int)
-    assert len(clocks) == len(starts) * words
+    count = 40_000 // words
+    requests = sequential(at, words, count)
+    clocks = bench.run(requests, np.zeros(0), clocks=True).read_clocks.astype(int)
+    assert len(clocks) == count * words
     # A refresh with all that belongs to it, and two commands a row.
     refresh = at.ras + at.rp + at.rfc + at.rcd + 4
     lost = refresh / at.refresh_after + 2 / at.chip.columns
