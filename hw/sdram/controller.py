@@ -77,8 +77,8 @@ class SdramController(wiring.Component):
     two clocks a row at most. From a write to a read the clock goes on; from a read to a write it
     takes L + 2 clocks.
 
-    Pins come from registers, and dq_i goes into one. The chip's clock is `clk` itself; on a board,
-    one that is inverted gives half a period each to setup and hold.
+    Pins come from registers, and dq_i goes into one. The chip's clock is `clk`, shifted as the
+    board needs: by half a period at most, as long as words read are there in the other half.
 
     Parameters
     ----------

@@ -7,6 +7,9 @@ import pytest
 
 from hw.errors import ToolError
 from hw.sdram.chips import CHIPS, SdramTiming
+from hw.sdram.controller import SdramController
+from hw.verilog import to_verilog
+from sim import simulator
 from sim.bench.sdram import SdramBench, sequential
 
 FREQUENCIES = (50, 66, 100, 133)
@@ -134,6 +137,21 @@ def test_rate_of_sequential_records(record_bytes, micron):
     assert max(gaps) <= refresh
 
 
+def test_refresh_hides_in_pauses(micron):
+    at, bench = micron
+    # Each request is done long before the next; a refresh is needed for each second of them.
+    pause, words = at.refresh_interval // 2, 40
+    requests = [
+        (number * words, words, 0, at.power_up + 200 if number == 0 else pause)
+        for number in range(300)
+    ]
+    result = bench.run(np.array(requests), np.zeros(0), clocks=True)
+    clocks = result.read_clocks.astype(int).reshape(-1, words)
+    assert result.refreshes > 100
+    # But for the commands where a request runs over the end of a row.
+    assert (clocks[:, -1] - clocks[:, 0] <= words + 1).all()
+
+
 def test_latencies(micron):
     at, bench = micron
     row, bank = at.chip.columns * 4, at.chip.columns
@@ -146,6 +164,13 @@ def test_latencies(micron):
     closed = opened + max(at.rcd, 2)
     another = closed + max(at.rp, 2)
     assert list(found) == [closed, opened, another] * 2
+
+
+def test_lint(tmp_path):
+    controller = SdramController(timing("IS42S16160G-7", 50))
+    source = tmp_path / "controller.v"
+    source.write_text(to_verilog(controller))
+    simulator.lint([source], controller.module_name)
 
 
 def test_from_reads_to_writes_and_back(micron):
