@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, ResetInserter, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 
 from hw.errors import ToolError
@@ -54,12 +54,22 @@ class Library:
         return name
 
 
-def place(m: Module, name: str, component: wiring.Component, platform: object) -> None:
-    """Add `component` to `m` as submodule `name`: an instance inside a `Library`."""
+def place(
+    m: Module,
+    name: str,
+    component: wiring.Component,
+    platform: object,
+    reset: Signal | None = None,
+) -> None:
+    """Add `component` to `m` as submodule `name`: an instance inside a `Library`.
+
+    `reset` resets the component beside the domain's own reset.
+    """
     if not isinstance(platform, Library):
-        m.submodules[name] = component
+        m.submodules[name] = component if reset is None else ResetInserter(reset)(component)
         return
-    ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()} if component.clocked else {}
+    resets = ResetSignal() if reset is None else ResetSignal() | reset
+    ports = {"i_clk": ClockSignal(), "i_rst": resets} if component.clocked else {}
     for path, member, value in component.signature.flatten(component):
         direction = "i" if member.flow == wiring.In else "o"
         ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
