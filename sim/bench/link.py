@@ -1,0 +1,147 @@
+"""A system in simulation, behind a serial port: what a host program talks to instead of a board."""
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+
+from hw import tool
+from hw.errors import ToolError
+from hw.system import System
+from hw.verilog import to_verilog
+from sim import simulator
+
+BENCH = Path(__file__).parent / "link_bench.sv"
+
+# Clocks for which a read waits for a byte.
+_PATIENCE = 50_000
+
+
+class SimulatedPort:
+    """The host's end of a serial line into the simulation.
+
+    Simulated time passes while bytes are on the line or something is waited for, and stands still
+    otherwise: the same calls always give the same run.
+
+    Parameters
+    ----------
+    connection : to the bench.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._out = bytearray()
+        self._in = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, with the next read."""
+        self._out += data
+
+    def read_until(self, expected: bytes) -> bytes:
+        """What comes, up to an END, which `expected` must be; less if the line falls silent."""
+        if expected not in self._in:
+            self._exchange(_PATIENCE, whole=True)
+        end = self._in.find(expected) + 1 or len(self._in)
+        found = bytes(self._in[:end])
+        del self._in[:end]
+        return found
+
+    def read_all(self, silence: int) -> bytes:
+        """What comes until the line has been silent for so many clocks."""
+        self._exchange(silence, whole=False)
+        found = bytes(self._in)
+        self._in.clear()
+        return found
+
+    def _exchange(self, patience: int, *, whole: bool) -> None:
+        try:
+            self._connection.send((bytes(self._out), patience, whole))
+            self._in += self._connection.recv()
+        except (EOFError, OSError):
+            raise ToolError("the simulator has ended") from None
+        self._out.clear()
+
+
+@contextlib.contextmanager
+def simulated(
+    system: System, *, keep: Path | None = None, seed: int = 1, optimize: int = 2
+) -> Iterator[SimulatedPort]:
+    """`system` in Verilator, for the `with` block.
+
+    Parameters
+    ----------
+    system : small divisors make it fast.
+    keep : folder for the bench's files; a temporary one by default.
+    seed : of uninitialised memories in the simulation.
+    optimize : the C++ compiler's level, see sim.simulator.build.
+
+    Raises ToolError when the simulator is missing or fails.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        build = _build(system, folder, optimize)
+        bench = _Bench(build, folder / "simulation.log", seed)
+        try:
+            yield bench.port
+        finally:
+            bench.end()
+        bench.check()
+
+
+def _build(system: System, folder: Path, optimize: int) -> simulator.Build:
+    header = [f"`define SYSTEM {system.module_name}", f"`define DIVISOR {system.divisor}"]
+    source = folder / "link.sv"
+    parts = [*header, BENCH.read_text(encoding="utf-8"), to_verilog(system)]
+    source.write_text("\n".join(parts), encoding="utf-8")
+    public = ["finished", "exchange", "count", "patience", "whole"]
+    return simulator.build([source], "link_bench", public=public, optimize=optimize)
+
+
+class _Bench:
+    """The simulator, running in a thread, and the connection to it."""
+
+    def __init__(self, build: simulator.Build, log: Path, seed: int) -> None:
+        self._error: ToolError | None = None
+        self._log = log
+        with Listener() as listener:
+            arguments = (build, listener.address, seed)
+            self._thread = threading.Thread(target=self._run, args=arguments, daemon=True)
+            self._connected = False
+            self._thread.start()
+            self._connection = listener.accept()
+            self._connected = True
+        self.port = SimulatedPort(self._connection)
+
+    def _run(self, build: simulator.Build, address: str, seed: int) -> None:
+        try:
+            simulator.run(
+                build,
+                "sim.bench.link_bench",
+                log=self._log,
+                env={"GRADWIRE_LINK": address},
+                seed=seed,
+            )
+        except ToolError as error:
+            # The folder may be a temporary one: what the tool said shall outlive it.
+            kept = tool.cache_dir() / "link.log"
+            if self._log.exists():
+                shutil.copy(self._log, kept)
+            self._error = ToolError(str(error).replace(str(self._log.absolute()), str(kept)))
+            # If it has failed before it called, nobody else will.
+            if not self._connected:
+                with contextlib.suppress(OSError):
+                    Client(address).close()
+
+    def end(self) -> None:
+        """Hang up, and wait for the simulator to end."""
+        self._connection.close()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise the simulator's error, if there was one."""
+        if self._error:
+            raise self._error

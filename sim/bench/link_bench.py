@@ -1,0 +1,28 @@
+"""The cocotb side of link_bench.sv: hands over what the host sends and waits for."""
+
+import os
+from multiprocessing.connection import Client
+from pathlib import Path
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+
+@cocotb.test()
+async def serves(dut: object) -> None:
+    """Until the host hangs up; simulated time stands still while it has nothing to send."""
+    with Client(os.environ["GRADWIRE_LINK"]) as connection:
+        number = 0
+        while True:
+            try:
+                request, patience, whole = connection.recv()
+            except EOFError:
+                return
+            Path("request.bin").write_bytes(request)
+            number += 1
+            dut.count.value = len(request)
+            dut.patience.value = patience
+            dut.whole.value = whole
+            dut.exchange.value = number
+            await RisingEdge(dut.finished)
+            connection.send(Path("reply.bin").read_bytes())
