@@ -89,7 +89,6 @@ def simulated(
             yield bench.port
         finally:
             bench.end()
-        bench.check()
 
 
 def _build(system: System, folder: Path, optimize: int) -> simulator.Build:
@@ -126,22 +125,21 @@ class _Bench:
                 seed=seed,
             )
         except ToolError as error:
-            # The folder may be a temporary one: what the tool said shall outlive it.
-            kept = tool.cache_dir() / "link.log"
-            if self._log.exists():
-                shutil.copy(self._log, kept)
-            self._error = ToolError(str(error).replace(str(self._log.absolute()), str(kept)))
+            self._error = error
+        finally:
             # If it has failed before it called, nobody else will.
             if not self._connected:
                 with contextlib.suppress(OSError):
                     Client(address).close()
 
     def end(self) -> None:
-        """Hang up, and wait for the simulator to end."""
+        """Hang up, wait for the simulator to end, and raise its error, if there was one."""
         self._connection.close()
         self._thread.join()
-
-    def check(self) -> None:
-        """Raise the simulator's error, if there was one."""
         if self._error:
-            raise self._error
+            # The folder may be a temporary one: what the tool said shall outlive it.
+            kept = tool.cache_dir() / "link.log"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            if self._log.exists():
+                shutil.copy(self._log, kept)
+            raise ToolError(str(self._error).replace(str(self._log.absolute()), str(kept)))
