@@ -17,7 +17,7 @@ from sim import simulator
 BENCH = Path(__file__).parent / "link_bench.sv"
 
 # Clocks for which a read waits for a byte.
-_PATIENCE = 50_000
+_PATIENCE = 5_000
 
 
 class SimulatedPort:
