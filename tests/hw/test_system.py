@@ -24,7 +24,7 @@ def design(**options):
         {"seeded_weights": True},
         {"input_deltas": True},
         {"layers": (1, 1), "mapping": ("row",), "processing_elements": 1, "buffer_vectors": 2},
-        {"layers": (2, 700), "mapping": ("row",), "seeded_weights": True, "batch": 3},
+        {"layers": (2, 300), "mapping": ("row",), "seeded_weights": True, "batch": 3},
     ],
     ids=str,
 )
