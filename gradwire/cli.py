@@ -14,9 +14,20 @@ import typer
 
 from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.ecp5 import TARGETS, check_target
-from gradwire import __version__, describe, machine, memory, results, saved, tables, training
+from gradwire import (
+    __version__,
+    board,
+    describe,
+    machine,
+    memory,
+    results,
+    saved,
+    tables,
+    training,
+)
 from gradwire import component as alone
 from gradwire import demo as main_job
+from gradwire.board import Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
 from gradwire.training import (
@@ -43,6 +54,9 @@ app = typer.Typer(
     "outputs. 3-3-3-1 has 3 inputs, two hidden layers of 3 neurons and 1 output.\n\n"
     "Exit codes: 0 all is well, 1 a tool failed or the machine was not exact, 2 bad input.",
 )
+
+boards = typer.Typer(cls=Commands, help="Machines on boards.")
+app.add_typer(boards, name="board")
 
 
 def _whole(text: str) -> int:
@@ -419,6 +433,48 @@ def simulate(
     _end_if_interrupted(task, outcome, file)
 
 
+@boards.command("train")
+@_for_a_design
+@_for_training
+def board_train(
+    chosen: dict[str, Any],
+    asked: dict[str, Any],
+    topology: Topology,
+    port: Annotated[
+        str,
+        typer.Option(
+            metavar="sim|DEV",
+            help="Serial port of the board, such as /dev/ttyUSB0; sim simulates the machine with "
+            "its link, packet for packet.",
+            show_default=False,
+        ),
+    ],
+    baud: Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="Bits a second on the serial port.")
+    ] = board.BAUD,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Train and test on a machine at the other end of a serial port, and read its weights back.
+
+    The options must be those that the machine was made with. Exit code 1 if its weights are not
+    those of the golden model, bit for bit.
+    """
+    with Reporter(quiet=as_json) as reporter:
+        schedule = _schedule(reporter, topology, chosen)
+        design = schedule.design
+        task = _task(design, asked)
+        _check_output(output)
+        outcome = board.train(schedule, task, port, baud, reporter)
+    file = _save(design, task, outcome, output)
+    found = results.on_board(design, task, outcome, port, file)
+    _show(as_json, found, tables.on_board(found))
+    if not outcome.exact:
+        sys.stdout.flush()
+        typer.echo("gradwire: not exact: weights differ from the golden model's", err=True)
+        raise typer.Exit(FAILED)
+
+
 @app.command()
 @_for_a_design
 def synth(
@@ -576,7 +632,9 @@ def _task(design: Design, asked: dict[str, Any]) -> Task:
     return training.plan(design, given, saved.load(file, design) if file else None)
 
 
-def _save(design: Design, task: Task, found: Trained | Simulated, file: Path | None) -> Path | None:
+def _save(
+    design: Design, task: Task, found: Trained | Simulated | Outcome, file: Path | None
+) -> Path | None:
     """Save the weights if there is a file for them, or if they would be lost; returns the file."""
     trained = task.before + found.samples
     if found.interrupted and found.samples:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -404,7 +405,8 @@ def serial_port(device: str, baud: int) -> Iterator[Port]:
     try:
         port = serial.Serial(device, baud, timeout=_TIMEOUT, write_timeout=_TIMEOUT)
     except (serial.SerialException, ValueError) as error:
-        raise InputError(f"serial port {device} cannot be opened: {error}") from None
+        why = os.strerror(error.errno) if getattr(error, "errno", None) else error
+        raise InputError(f"serial port {device} cannot be opened: {why}") from None
     with port:
         try:
             yield port

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from gradwire.board import Outcome
 from gradwire.training import Simulated, Task, Trained
 from hw.design import Design
 
@@ -43,6 +44,21 @@ def simulated(
         "simulated_clocks_per_second": round(simulation.clocks_per_second),
         "weights": str(weights) if weights else None,
         "waves": str(waves) if waves else None,
+    }
+
+
+def on_board(
+    design: Design, task: Task, found: Outcome, port: str, weights: Path | None
+) -> dict[str, Any]:
+    """What `gradwire board train --json` prints."""
+    status = found.status
+    return _asked(design, task) | {
+        "port": port,
+        "bit_exact": found.exact,
+        "clocks": status.clocks if status else None,
+        "stalls": status.stalls if status else None,
+        "accuracy": found.accuracy,
+        "weights": str(weights) if weights else None,
     }
 
 

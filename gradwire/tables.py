@@ -154,6 +154,19 @@ def _bar(value: float, most: float) -> str:
     return "█" * round(_BAR * value / most) if math.isfinite(value) and most else ""
 
 
+def on_board(found: dict[str, Any]) -> list[object]:
+    """What `gradwire board train` found, from its JSON."""
+    rows = [("samples trained", f"{found['samples']:,}")]
+    if found["clocks"] is not None:
+        rows.append(("clocks of the run", f"{found['clocks']:,}"))
+        rows.append(("of which waiting for samples", f"{found['stalls']:,}"))
+    rows.append(("weights as the golden model's", "yes" if found["bit_exact"] else "no"))
+    rows.append(("right of the test samples", f"{found['accuracy']:.2%} of {found['tests']:,}"))
+    if found["weights"]:
+        rows.append(("weights", found["weights"]))
+    return [facts(f"{found['topology']} on {found['port']}", rows)]
+
+
 def simulation(found: dict[str, Any]) -> list[object]:
     """What `gradwire simulate` found, from its JSON."""
     rows = [
