@@ -86,6 +86,10 @@ class LinkEndpoint(wiring.Component):
         m.d.sync += self.index.eq(index)
         # Where in a bank the request begins, or the word of its body before `word`.
         self.place = Signal(32)
+        # The second word of the body, and what is to be checked of both.
+        self.second = Signal(32)
+        self.outside_write, self.outside_read = Signal(), Signal()
+        self.bad_count, self.no_samples = Signal(), Signal()
         # Words of samples that the buffer has taken since the last reset.
         self.accepted = Signal(32)
         self._replies(m)
@@ -155,7 +159,19 @@ class LinkEndpoint(wiring.Component):
                 # The first word of the body is there; the second will be.
                 m.d.sync += self.place.eq(self.word)
                 m.d.comb += self.step.eq(1)
-                m.next = "CHECK"
+                m.next = "FETCH"
+        # Memory, addition and decision each have a clock.
+        with m.State("FETCH"):
+            m.d.sync += self.second.eq(self.word)
+            m.next = "ADD"
+        with m.State("ADD"):
+            m.d.sync += [
+                self.outside_write.eq(self._outside(self.words - 1)),
+                self.outside_read.eq(self._outside(self.second)),
+                self.bad_count.eq((self.second == 0) | (self.second > PACKET_WORDS)),
+                self.no_samples.eq(self.place == 0),
+            ]
+            m.next = "CHECK"
         with m.State("CHECK"), m.Switch(self.command):
             for command, (state, length, checks) in self._commands().items():
                 with m.Case(command):
@@ -177,24 +193,21 @@ class LinkEndpoint(wiring.Component):
 
     def _commands(self) -> dict[Command, tuple[str, Value, list[tuple[Status, Value]]]]:
         """State that carries it out, whether the length is right, and what may be wrong."""
-        words, first = self.words, self.place
+        words = self.words
         busy = [(Status.BUSY, ~self._idle())]
         plain = [(Status.BAD_VALUE, self.argument != 0)]
-        address = [(Status.BAD_ADDRESS, self._outside(words - 1))]
-        read = [
-            (Status.BAD_VALUE, (self.word == 0) | (self.word > PACKET_WORDS)),
-            (Status.BAD_ADDRESS, self._outside(self.word)),
-        ]
-        batch = [(Status.BAD_VALUE, (self.argument >= self.design.batch) | (first == 0))]
-        infer = [(Status.BAD_VALUE, (self.argument != 0) | (first == 0))]
+        write = [(Status.BAD_ADDRESS, self.outside_write)]
+        read = [(Status.BAD_VALUE, self.bad_count), (Status.BAD_ADDRESS, self.outside_read)]
+        train = [(Status.BAD_VALUE, (self.argument >= self.design.batch) | self.no_samples)]
+        infer = [(Status.BAD_VALUE, (self.argument != 0) | self.no_samples)]
         none = words == 0
         found = {
             Command.IDENTIFY: ("IDENTIFY", none, plain),
             Command.STATUS: ("STATUS", none, plain),
-            Command.WRITE_WEIGHTS: ("WRITE", words >= 2, address + busy),
+            Command.WRITE_WEIGHTS: ("WRITE", words >= 2, write + busy),
             Command.READ_WEIGHTS: ("READ", words == 2, read + busy),
             Command.SAMPLES: ("SAMPLES", words != 0, plain),
-            Command.TRAIN: ("RUN", words == len(_RUN), batch + busy),
+            Command.TRAIN: ("RUN", words == len(_RUN), train + busy),
             Command.INFER: ("RUN", words == 1, infer + busy),
             Command.STOP: ("STOP", none, plain),
             Command.READ_PREDICTIONS: ("PREDICTIONS", none, []),
@@ -287,12 +300,12 @@ class LinkEndpoint(wiring.Component):
                 m.d.comb += [self.core.weight_write.eq(1), self.step.eq(1)]
                 m.d.sync += self.place.eq(self.place + 1)
         asked = Signal(range(PACKET_WORDS + 1))
-        # `word` says how many.
+        count = self.second[: len(asked)]
         with m.State("READ"):
-            m.d.comb += self.asking.eq(asked != self.word)
+            m.d.comb += self.asking.eq(asked != count)
             with m.If(self.asking):
                 m.d.sync += [self.place.eq(self.place + 1), asked.eq(asked + 1)]
-            with m.If(self.put_words == self.word):
+            with m.If(self.put_words == count):
                 m.d.sync += asked.eq(0)
                 self._done(m)
 
