@@ -1,12 +1,14 @@
 """The command line's machines at the end of a serial port."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gradwire import board, training
 
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 COMMAND = ("board", "train", "3-3-3-1", "--samples", "64", "--tests", "20")
 
 
@@ -47,3 +49,13 @@ def test_what_is_wrong_is_said_in_one_line(fails):
         "gradwire: serial port nowhere/at/all cannot be opened: No such file or directory\n"
     )
     assert "'--port'" in fails(*COMMAND)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not in ../shared/data/mnist")
+def test_mnist_trains_in_simulation(run_json):
+    """Records and banks that need several packets."""
+    words = ("784-100-100-10", "--pes", "10", "--data", f"idx:{MNIST}")
+    found = run_json("board", "train", *words, "--port", "sim", "--samples", "64", "--tests", "10")
+    assert found["bit_exact"] is True
+    assert found["clocks"] > found["stalls"] > 0
