@@ -1,6 +1,8 @@
 """The cocotb side of link_bench.sv: hands over what the host sends and waits for."""
 
 import os
+from contextlib import suppress
+from itertools import count
 from multiprocessing.connection import Client
 from pathlib import Path
 
@@ -11,15 +13,11 @@ from cocotb.triggers import RisingEdge
 @cocotb.test()
 async def serves(dut: object) -> None:
     """Until the host hangs up; simulated time stands still while it has nothing to send."""
-    with Client(os.environ["GRADWIRE_LINK"]) as connection:
-        number = 0
-        while True:
-            try:
-                request, patience, whole = connection.recv()
-            except EOFError:
-                return
+    # The host hangs up when it is done, or has been interrupted.
+    with Client(os.environ["GRADWIRE_LINK"]) as connection, suppress(EOFError, OSError):
+        for number in count(1):
+            request, patience, whole = connection.recv()
             Path("request.bin").write_bytes(request)
-            number += 1
             dut.count.value = len(request)
             dut.patience.value = patience
             dut.whole.value = whole

@@ -1,12 +1,15 @@
 """The command line's machines at the end of a serial port."""
 
 import json
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gradwire import board, training
+from gradwire.console import Reporter
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 COMMAND = ("board", "train", "3-3-3-1", "--samples", "64", "--tests", "20")
@@ -49,6 +52,19 @@ def test_what_is_wrong_is_said_in_one_line(fails):
         "gradwire: serial port nowhere/at/all cannot be opened: No such file or directory\n"
     )
     assert "'--port'" in fails(*COMMAND)
+
+
+def test_ctrl_c_ends_it_and_the_simulator(run, monkeypatch):
+    def pressed(self, what, done, total, note=""):
+        if what == "training on the machine":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Reporter, "__call__", pressed)
+    before = threading.active_count()
+    result = run("board", "train", "3-3-3-1", "--port", "sim", "--samples", "3000")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "gradwire: interrupted\n"
+    assert threading.active_count() == before
 
 
 @pytest.mark.slow

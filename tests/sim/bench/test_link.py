@@ -398,6 +398,13 @@ def test_noise_on_an_idle_line_and_breaks(line):
     assert line.banks() == before
 
 
+def test_a_host_that_goes_away_in_the_middle(system):
+    """As Ctrl-C makes it."""
+    with pytest.raises(KeyboardInterrupt), simulated(system, optimize=0) as port:
+        port._connection.send((request(IDENTIFY, 1), 10_000, False))
+        raise KeyboardInterrupt
+
+
 def test_a_simulator_that_fails_is_one_line(system, monkeypatch, fresh_cache):
     def fail(build, test_module, *, log, **_):
         log.write_text("it said this\n", encoding="utf-8")
