@@ -17,7 +17,7 @@ from hw.schedule import Schedule
 from sim import datasets
 from sim.bench.run import Run, Simulation
 from sim.bench.run import simulate as simulate_runs
-from sim.golden import Golden, LearningRate, Weights
+from sim.golden import Golden, LearningRate, Weights, halved
 from sim.initial import starting_weights
 
 SAMPLES = 6000
@@ -126,8 +126,7 @@ def _after(learning: LearningRate, samples: int, batch: int) -> LearningRate:
     for first in range(0, samples, batch):
         if learning.halve_every and used >= learning.halve_every:
             used -= learning.halve_every
-            half = step / 2 if step >= 2 * np.finfo(np.float32).tiny else np.float32(0)
-            step = max(half, floor)
+            step = halved(step, floor)
         used += min(batch, samples - first)
     return LearningRate(
         rate=float(step) * batch,

@@ -5,11 +5,6 @@ from amaranth.hdl import Cat, Shape, Value, unsigned
 from hw.shape import below
 
 
-def copy_shape(copies: int) -> range:
-    """Shape of the number of a copy."""
-    return below(copies)
-
-
 def depth(words: int, copies: int) -> int:
     """Words of a memory with `copies` copies of `words` words; they begin at powers of two."""
     return ((copies - 1) << Shape.cast(below(words)).width) + len(below(words))

@@ -93,6 +93,13 @@ class LearningRate:
         return np.float32(self.rate / batch), np.float32(self.floor / batch)
 
 
+def halved(step: np.float32, floor: np.float32) -> np.float32:
+    """The step after `step`, which does not fall below `floor`."""
+    # A step that would become subnormal is over, whatever the design does with those.
+    half = step / 2 if step >= 2 * _TINY else _ZERO
+    return max(half, floor)
+
+
 def initial_weights(layers: tuple[int, ...], seed: int, gain: float = 2.0) -> Weights:
     """Random weights, normal with deviation gain / sqrt(inputs); biases of zero.
 
@@ -186,9 +193,7 @@ class Golden:
         period = self._learning.halve_every
         if period and self._used >= period:
             self._used -= period
-            # A step that would become subnormal is over, whatever the design does with those.
-            half = self._step / 2 if self._step >= 2 * _TINY else _ZERO
-            self._step = max(half, self._floor)
+            self._step = halved(self._step, self._floor)
 
     def _forward(self, inputs: Array) -> tuple[list[Array], list[Array]]:
         """Weighted sums, and activations with the inputs before them."""
