@@ -363,14 +363,6 @@ def _passes(design: Design, lat: Latencies, training: bool) -> list[Operation]:
     return [make_pass(design, design.weight_layers[n - 1], unit, lat) for unit, n in chain]
 
 
-def _least_exact(design: Design, lat: Latencies, passes: Sequence[Operation]) -> int:
-    """Interval below which the first layer's new weights cannot be in time for the next sample."""
-    sample = _Sample(design, lat)
-    for op in passes:
-        sample.add(dataclasses.replace(op, start=sample.ready(op) - op.issued))
-    return max(sample.weight_hazards())
-
-
 @dataclasses.dataclass(frozen=True)
 class _Placement:
     """How operations are put into programs; see make_program.
