@@ -40,7 +40,7 @@ from gradwire.training import (
     check_seed,
 )
 from hw import tool
-from hw.design import ACTIVATIONS, Design, parse_topology
+from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design, parse_topology
 from hw.errors import InputError
 from hw.schedule import Schedule, design_for, make_schedule
 
@@ -148,6 +148,23 @@ _DESIGN_OPTIONS = {
             metavar="N",
             help="Pipeline stages of the adders. The best for the network by default.",
             show_default=False,
+        ),
+    ],
+    "buffer_vectors": Annotated[
+        int,
+        typer.Option(parser=_whole, metavar="N", help="Training vectors that the buffer holds."),
+    ],
+    "buffer_parts": Annotated[
+        int,
+        typer.Option(
+            parser=_whole, metavar="N", help="In how many parts SDRAM refills the buffer."
+        ),
+    ],
+    "sample_format": Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(SAMPLE_FORMATS),
+            help="Inputs of samples: FP32 words, or bytes that stand for 256ths.",
         ),
     ],
     "seeded_weights": Annotated[

@@ -1,10 +1,11 @@
 """The training-vector buffer, and the loader that brings samples from it to the array."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.copies import address, depth
+from hw.fp.bits import leading_zeros
 from hw.schedule import Schedule
 from hw.shape import below
 
@@ -12,19 +13,21 @@ from hw.shape import below
 class TrainingBuffer(wiring.Component):
     """Holds training vectors, filled through a stream before or while training.
 
-    A vector is a record of FP32 words: the inputs, then the labels. The loader copies the next
-    record to the memories beside the array while the array works on the one before. It takes a
-    word a clock, hw.program.LOAD_LATENCY clocks more from `take` to `loaded`.
+    A vector is a record of `Design.record_words` words: the inputs, then the labels. The loader
+    copies the next record, as FP32, to the memories beside the array while the array works on the
+    one before. It gives a word a clock, hw.program.LOAD_LATENCY clocks more from `take` to
+    `loaded`.
 
     Members
     -------
     i : stream of words; ready while a record is free.
+    released : the loader has read a record, whose place is free from the next clock on.
     take : the array begins with the loaded sample. Only while `loaded`.
     loaded : the next sample is loaded.
     copy : of the memories, which the word is for; the next one with every sample.
     input_write, label_write : the word is an input, a label.
     index : its number.
-    word : the word.
+    word : the word, FP32.
     """
 
     clocked = True
@@ -36,6 +39,7 @@ class TrainingBuffer(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(32)),
+                "released": Out(1),
                 "take": In(1),
                 "loaded": Out(1),
                 "copy": Out(below(self.copies)),
@@ -58,10 +62,10 @@ class TrainingBuffer(wiring.Component):
         m.submodules.vectors = vectors = memory.Memory(shape=32, depth=depth, init=[])
         write, read = vectors.write_port(), vectors.read_port()
         complete = Signal(range(self.design.buffer_vectors + 1))
-        filled, emptied = Signal(), Signal()
-        m.d.sync += complete.eq(complete + filled - emptied)
+        filled = Signal()
+        m.d.sync += complete.eq(complete + filled - self.released)
 
-        word_in = Signal(range(words))
+        word_in = Signal(below(words))
         transfer = self.i.valid & self.i.ready
         m.d.comb += [
             self.i.ready.eq(complete != self.design.buffer_vectors),
@@ -75,20 +79,20 @@ class TrainingBuffer(wiring.Component):
                 word_in.eq(Mux(filled, 0, word_in + 1)),
             ]
         address = Signal(range(depth))
-        reading = self._loader(m, complete, emptied)
-        m.d.comb += [read.addr.eq(address), self.word.eq(read.data)]
-        with m.If(reading):
+        step = self._loader(m, complete, read.data)
+        m.d.comb += read.addr.eq(address)
+        with m.If(step):
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         return m
 
-    def _loader(self, m: Module, complete: Signal, emptied: Signal) -> Signal:
-        """Reads a record, a word a clock, as soon as the one before has been taken."""
+    def _loader(self, m: Module, complete: Signal, stored: Value) -> Value:
+        """Reads a record as soon as the one before has been taken; when to go to the next word."""
         reading, busy, arriving = Signal(), Signal(), Signal()
-        word_out = Signal(range(self.design.record_words))
-        last = word_out == self.design.record_words - 1
+        word_out = Signal(range(self.design.sample_words))
+        last = word_out == self.design.sample_words - 1
         m.d.comb += [
             reading.eq(busy | (~self.loaded & ~arriving & (complete != 0))),
-            emptied.eq(reading & last),
+            self.released.eq(reading & last),
         ]
         m.d.sync += arriving.eq(reading)
         with m.If(reading):
@@ -109,7 +113,20 @@ class TrainingBuffer(wiring.Component):
                 m.d.sync += self.copy.eq(self.copy + 1)
         with m.If(self.take):
             m.d.sync += self.loaded.eq(0)
-        return reading
+        if self.design.sample_format == "fp32":
+            m.d.comb += self.word.eq(stored)
+            return reading
+        byte = Array(stored.word_select(lane, 8) for lane in range(4))[self.index[:2]]
+        m.d.comb += self.word.eq(Mux(label, stored, _fraction(m, byte)))
+        of_label = word_out >= self.inputs
+        return reading & (of_label | (word_out[:2] == 3) | (word_out == self.inputs - 1))
+
+
+def _fraction(m: Module, byte: Value) -> Value:
+    """FP32 word of byte / 256, exact."""
+    zeros, any_one = leading_zeros(m, "byte", byte)
+    fraction = (byte << zeros)[:7]
+    return Mux(any_one, Cat(Const(0, 16), fraction, (126 - zeros)[:8]), 0)
 
 
 class InputMemory(wiring.Component):

@@ -72,7 +72,8 @@ class Core(wiring.Component):
     clocks : clocks for which the core has been busy, of this run or the last.
     trained : samples that this run has begun.
     stalls : clocks for which this run has waited for samples.
-    i : stream of training vectors: FP32 inputs, then labels, of sample after sample.
+    i : stream of training vectors, sample after sample: `Design.record_words` words each.
+    released : the place of a vector in the buffer has become free.
     prediction, prediction_valid : the outputs of each sample's forward pass.
     input_delta, input_delta_valid : deltas of the inputs, if the design has them.
     weight_address, weight_write, weight_data : write port of weights, while not busy.
@@ -98,6 +99,7 @@ class Core(wiring.Component):
             "trained": Out(32),
             "stalls": Out(64),
             "i": In(stream.Signature(32)),
+            "released": Out(1),
             "prediction": Out(32),
             "prediction_valid": Out(1),
             "weight_address": In(self.address.bank_bits + self.address.word_bits),
@@ -167,6 +169,7 @@ class Core(wiring.Component):
             self.buffer.take.eq(sequencer.take),
             self.busy.eq(sequencer.busy),
             self.loaded.eq(self.buffer.loaded),
+            self.released.eq(self.buffer.released),
         ]
         m.d.sync += [
             was_busy.eq(self.busy),

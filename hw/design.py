@@ -14,8 +14,10 @@ from hw.errors import InputError
 
 Mapping = Literal["row", "column"]
 Subnormals = Literal["flush", "ieee"]
+SampleFormat = Literal["fp32", "bytes"]
 
 MAPPINGS = ("row", "column")
+SAMPLE_FORMATS = ("fp32", "bytes")
 ACTIVATIONS = ("sigmoid", "sigmoid-exact", "tanh", "relu", "identity")
 
 _MOST_DIGITS = 9  # of a layer size; Python itself refuses some thousands
@@ -150,6 +152,8 @@ class Design:
         layer with the first layer's activation function (the first layer must then be row-mapped).
         The deltas leave by a port.
     buffer_vectors : training vectors that the buffer holds, a power of two.
+    buffer_parts : in how many parts the buffer is refilled from SDRAM, a power of two.
+    sample_format : "fp32", or "bytes": each input is a byte, and stands for a 256th of its value.
     batch : largest batch size of a run.
     seeded_weights : the machine can also make its initial weights itself, from a seed.
 
@@ -167,6 +171,8 @@ class Design:
     table_degree: int = 0
     input_deltas: bool = False
     buffer_vectors: int = 256
+    buffer_parts: int = 4
+    sample_format: SampleFormat = "fp32"
     batch: int = 1
     seeded_weights: bool = False
 
@@ -178,8 +184,9 @@ class Design:
         _check_range("table entries", self.table_entries, 16, 65536)
         _check_range("table degree", self.table_degree, 0, 2)
         _check_range("buffer vectors", self.buffer_vectors, 2, 65536)
+        _check_range("buffer parts", self.buffer_parts, 1, 65536)
         _check_range("batch", self.batch, 1, 65536)
-        for name in ("table_entries", "buffer_vectors"):
+        for name in ("table_entries", "buffer_vectors", "buffer_parts"):
             if (value := getattr(self, name)).bit_count() != 1:
                 raise InputError(f"{name.replace('_', ' ')} must be a power of two, not {value}")
         if len(self.mapping) != len(self.layers) - 1:
@@ -196,6 +203,7 @@ class Design:
             *(("mapping", mapping, MAPPINGS) for mapping in self.mapping),
             *(("activation", name, ACTIVATIONS) for name in self.activations),
             ("subnormals", self.subnormals, ("flush", "ieee")),
+            ("sample format", self.sample_format, SAMPLE_FORMATS),
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
@@ -229,6 +237,8 @@ class Design:
             f"a{self.adder_stages}" if self.adder_stages != 3 else "",
             "deltas" if self.input_deltas else "",
             f"b{self.buffer_vectors}" if self.buffer_vectors != 256 else "",
+            f"parts{self.buffer_parts}" if self.buffer_parts != 4 else "",
+            self.sample_format if self.sample_format != "fp32" else "",
             f"batch{self.batch}" if self.batch != 1 else "",
             "seeded" if self.seeded_weights else "",
         ]
@@ -278,9 +288,23 @@ class Design:
         return -(-self.useful_multiply_adds // self.processing_elements)
 
     @property
-    def record_words(self) -> int:
-        """Words of one training vector: its inputs, then its labels."""
+    def sample_words(self) -> int:
+        """FP32 words of one training vector: its inputs, then its labels."""
         return self.layers[0] + self.layers[-1]
+
+    @property
+    def record_words(self) -> int:
+        """32-bit words in which one training vector is stored: its inputs, then its labels.
+
+        Inputs in bytes are packed four to a word, the first in the low byte; labels are FP32.
+        """
+        inputs = self.layers[0]
+        return (inputs if self.sample_format == "fp32" else -(-inputs // 4)) + self.layers[-1]
+
+    @property
+    def refill_vectors(self) -> int:
+        """Training vectors that the buffer is refilled with at a time."""
+        return max(1, self.buffer_vectors // self.buffer_parts)
 
     # Where the vectors of one sample lie. A vector that is broadcast lies in the vector memory;
     # one that stays beside the arithmetic lies in the PEs' register files, element n on PE n mod P.

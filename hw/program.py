@@ -342,7 +342,7 @@ def make_program(
 
 def _least(design: Design, lat: Latencies, passes: Sequence[Operation], *, exact: bool) -> int:
     """Interval below which there is no program: for the array, the loader, the next sample."""
-    least = max(sum(op.clocks for op in passes), design.record_words + LOAD_LATENCY)
+    least = max(sum(op.clocks for op in passes), design.sample_words + LOAD_LATENCY)
     if exact:
         sample = _Sample(design, lat)
         for op in passes:

@@ -61,7 +61,7 @@ class Schedule:
     @property
     def load_clocks(self) -> int:
         """Clocks from the start of a sample until the next is loaded, if it waits in the buffer."""
-        return self.design.record_words + LOAD_LATENCY
+        return self.design.sample_words + LOAD_LATENCY
 
     @property
     def overhang(self) -> int:

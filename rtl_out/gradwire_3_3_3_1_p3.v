@@ -516,7 +516,7 @@ module adder_e8f23_flush_3(b, clk, rst, o, a);
 endmodule
 
 module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, i__payload, i__valid, weight_address, weight_write, weight_data, clk, rst, busy, done, loaded, clocks, trained, stalls, i__ready
-, prediction, prediction_valid, weight, start);
+, released, prediction, prediction_valid, weight, start);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -568,12 +568,12 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire \$8 ;
   wire \$9 ;
   wire [31:0] activation;
-  wire [31:0] \activation$94 ;
+  wire [31:0] \activation$96 ;
   input [31:0] age;
   wire [31:0] age;
-  wire [31:0] \age$31 ;
+  wire [31:0] \age$32 ;
   wire begins;
-  wire \begins$70 ;
+  wire \begins$72 ;
   wire [3:0] begins_tag;
   wire \begins_tag.copy ;
   wire [2:0] \begins_tag.vector ;
@@ -589,30 +589,30 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   reg broadcast_one_1 = 1'h0;
   output busy;
   wire busy;
-  wire \busy$37 ;
+  wire \busy$38 ;
   wire [2:0] carry_address;
-  wire [2:0] \carry_address$83 ;
+  wire [2:0] \carry_address$85 ;
   wire [31:0] change;
   input clk;
   wire clk;
   output [63:0] clocks;
   reg [63:0] clocks = 64'h0000000000000000;
   wire [22:0] control;
-  wire [22:0] \control$68 ;
-  wire \control$68.active ;
-  wire [2:0] \control$68.adder_select ;
-  wire [2:0] \control$68.bank_address ;
-  wire \control$68.bias ;
-  wire [2:0] \control$68.bias_address ;
-  wire [1:0] \control$68.element ;
-  wire \control$68.final ;
-  wire [1:0] \control$68.finished ;
-  wire \control$68.first_fold ;
-  wire [1:0] \control$68.local_address ;
-  wire \control$68.local_input ;
-  wire \control$68.reduce ;
-  wire \control$68.update ;
-  wire \control$68.valid ;
+  wire [22:0] \control$70 ;
+  wire \control$70.active ;
+  wire [2:0] \control$70.adder_select ;
+  wire [2:0] \control$70.bank_address ;
+  wire \control$70.bias ;
+  wire [2:0] \control$70.bias_address ;
+  wire [1:0] \control$70.element ;
+  wire \control$70.final ;
+  wire [1:0] \control$70.finished ;
+  wire \control$70.first_fold ;
+  wire [1:0] \control$70.local_address ;
+  wire \control$70.local_input ;
+  wire \control$70.reduce ;
+  wire \control$70.update ;
+  wire \control$70.valid ;
   wire \control.active ;
   wire [2:0] \control.adder_select ;
   wire [2:0] \control.bank_address ;
@@ -628,13 +628,13 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire \control.update ;
   wire \control.valid ;
   wire copy;
-  wire \copy$100 ;
-  wire \copy$120 ;
-  wire \copy$60 ;
-  wire \copy$99 ;
+  wire \copy$101 ;
+  wire \copy$102 ;
+  wire \copy$122 ;
+  wire \copy$62 ;
   wire [31:0] data;
-  wire [31:0] \data$102 ;
-  wire [31:0] \data$85 ;
+  wire [31:0] \data$104 ;
+  wire [31:0] \data$87 ;
   wire [31:0] delta;
   wire delta_copy;
   wire [1:0] delta_layer;
@@ -643,57 +643,57 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   reg done = 1'h0;
   input [31:0] floor;
   wire [31:0] floor;
-  wire [31:0] \floor$30 ;
+  wire [31:0] \floor$31 ;
   input [31:0] halve_every;
   wire [31:0] halve_every;
-  wire [31:0] \halve_every$29 ;
+  wire [31:0] \halve_every$30 ;
   wire host;
-  wire \host$135 ;
+  wire \host$137 ;
   wire [2:0] host_address;
-  wire [2:0] \host_address$137 ;
+  wire [2:0] \host_address$139 ;
   wire [1:0] host_bank;
   wire [31:0] host_data;
-  wire [31:0] \host_data$138 ;
+  wire [31:0] \host_data$140 ;
   wire [31:0] host_read;
   wire host_write;
-  wire \host_write$136 ;
+  wire \host_write$138 ;
   wire [31:0] i;
   input [31:0] i__payload;
   wire [31:0] i__payload;
-  wire [31:0] \i__payload$38 ;
+  wire [31:0] \i__payload$40 ;
   output i__ready;
   wire i__ready;
-  wire \i__ready$39 ;
+  wire \i__ready$41 ;
   input i__valid;
   wire i__valid;
-  wire \i__valid$40 ;
+  wire \i__valid$42 ;
   wire [1:0] index;
   input infer;
   wire infer;
-  wire \infer$26 ;
+  wire \infer$27 ;
   wire [1:0] input_address;
   wire [1:0] input_lane;
   wire input_write;
-  wire \input_write$51 ;
+  wire \input_write$53 ;
   wire [31:0] label;
   wire label_address;
   wire label_copy;
   wire label_write;
   wire [1:0] lane;
-  wire [1:0] \lane$125 ;
+  wire [1:0] \lane$127 ;
   wire [1:0] layer;
-  wire [1:0] \layer$98 ;
+  wire [1:0] \layer$100 ;
   output loaded;
   wire loaded;
-  wire \loaded$33 ;
   wire \loaded$34 ;
+  wire \loaded$35 ;
   wire [31:0] network_input;
   wire [1:0] next_index;
-  wire [1:0] \next_index$111 ;
+  wire [1:0] \next_index$113 ;
   wire [3:0] next_tag;
-  wire [3:0] \next_tag$113 ;
-  wire \next_tag$113.copy ;
-  wire [2:0] \next_tag$113.vector ;
+  wire [3:0] \next_tag$115 ;
+  wire \next_tag$115.copy ;
+  wire [2:0] \next_tag$115.vector ;
   wire \next_tag.copy ;
   wire [2:0] \next_tag.vector ;
   wire [2:0] number;
@@ -705,18 +705,21 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire prediction_valid;
   input [31:0] rate;
   wire [31:0] rate;
-  wire [31:0] \rate$28 ;
+  wire [31:0] \rate$29 ;
   wire [2:0] read_address;
   wire read_copy;
-  wire \read_copy$105 ;
+  wire \read_copy$107 ;
   wire read_index;
   wire register_address;
-  wire \register_address$127 ;
+  wire \register_address$129 ;
   wire [1:0] register_lane;
   wire register_write;
-  wire \register_write$123 ;
+  wire \register_write$125 ;
+  output released;
+  wire released;
+  wire \released$39 ;
   wire [3:0] result;
-  wire [31:0] \result$87 ;
+  wire [31:0] \result$89 ;
   wire \result.copy ;
   wire [2:0] \result.vector ;
   wire [3:0] result_tag;
@@ -727,31 +730,31 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire rst;
   input [31:0] samples;
   wire [31:0] samples;
-  wire [31:0] \samples$25 ;
+  wire [31:0] \samples$26 ;
   output [63:0] stalls;
   reg [63:0] stalls = 64'h0000000000000000;
   input start;
   wire start;
-  wire \start$32 ;
+  wire \start$33 ;
   wire step;
-  wire [31:0] \step$61 ;
-  wire [31:0] \step$62 ;
+  wire [31:0] \step$63 ;
+  wire [31:0] \step$64 ;
   input stop;
   wire stop;
-  wire \stop$27 ;
+  wire \stop$28 ;
   reg stored_1 = 1'h0;
   reg stored_alone_1 = 1'h0;
   wire [31:0] sum;
-  wire [31:0] \sum$107 ;
+  wire [31:0] \sum$109 ;
   wire sum_copy;
   wire [1:0] sum_layer;
   wire [3:0] sum_tag;
   wire \sum_tag.copy ;
   wire [2:0] \sum_tag.vector ;
   wire sum_valid;
-  wire \sum_valid$108 ;
+  wire \sum_valid$110 ;
   wire take;
-  wire \take$36 ;
+  wire \take$37 ;
   output [31:0] trained;
   reg [31:0] trained = 32'd0;
   wire update;
@@ -759,10 +762,10 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire [2:0] update_address;
   wire updates;
   wire valid;
-  wire \valid$114 ;
-  wire \valid$96 ;
+  wire \valid$116 ;
+  wire \valid$98 ;
   wire [31:0] vector;
-  wire [31:0] \vector$128 ;
+  wire [31:0] \vector$130 ;
   wire waiting;
   reg was_busy = 1'h0;
   output [31:0] weight;
@@ -774,7 +777,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   input weight_write;
   wire weight_write;
   wire [31:0] word;
-  wire [31:0] \word$48 ;
+  wire [31:0] \word$50 ;
   wire write;
   wire write_copy;
   wire write_index;
@@ -809,7 +812,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \$1  = broadcast_one_1 ? 32'd1065353216 : 32'd0;
   assign i = stored_1 ? data : \$1 ;
   assign \$2  = ~ updates;
-  assign begins = \begins$70  & \$2 ;
+  assign begins = \begins$72  & \$2 ;
   assign \$3  = broadcast_one_1 ? 32'd1065353216 : 32'd0;
   assign \$4  = update_1 ? o : \$3 ;
   assign broadcast = stored_alone_1 ? data : \$4 ;
@@ -817,11 +820,11 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \$6  = ~ \$5 ;
   assign sum_valid = result_valid & \$6 ;
   assign \$7  = result_tag[2:0] >= 2'h3;
-  assign \sum_valid$108  = result_valid & \$7 ;
+  assign \sum_valid$110  = result_valid & \$7 ;
   assign \$8  = layer == 2'h2;
   assign \$9  = ~ \$8 ;
   assign \$10  = valid & \$9 ;
-  assign \valid$114  = \$10  | delta_valid;
+  assign \valid$116  = \$10  | delta_valid;
   assign \$11  = layer == 2'h2;
   assign \$12  = ~ \$11 ;
   assign \$13  = valid & \$12 ;
@@ -834,13 +837,13 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \$18  = layer == 2'h2;
   assign \$19  = ~ \$18 ;
   assign \$20  = valid & \$19 ;
-  assign \copy$120  = \$20  ? \copy$99  : delta_copy;
+  assign \copy$122  = \$20  ? \copy$101  : delta_copy;
   assign \$21  = layer == 2'h2;
   assign prediction_valid = valid & \$21 ;
   assign host = ~ busy;
-  assign \host$135  = ~ busy;
+  assign \host$137  = ~ busy;
   assign \$22  = weight_address[4:3] == 2'h3;
-  assign \host_write$136  = weight_write & \$22 ;
+  assign \host_write$138  = weight_write & \$22 ;
   assign weight = bias_bank_2 ? bias_1 : host_read;
   assign \$23  = clocks + busy;
   assign \$24  = trained + take;
@@ -859,7 +862,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   gradwire_3_3_3_1_p3_backpropagation_unit backpropagation (
     .activation(prediction),
     .clk(clk),
-    .copy(\copy$99 ),
+    .copy(\copy$101 ),
     .delta(delta),
     .delta_copy(delta_copy),
     .delta_layer(delta_layer),
@@ -867,7 +870,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .input_delta_valid(\$44 ),
     .label(label),
     .label_address(read_index),
-    .label_copy(\read_copy$105 ),
+    .label_copy(\read_copy$107 ),
     .layer(layer),
     .network_input(32'd0),
     .network_input_copy(1'h0),
@@ -877,7 +880,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .rst(rst),
     .sum(sum),
     .sum_tag(result_tag),
-    .sum_valid(\sum_valid$108 ),
+    .sum_valid(\sum_valid$110 ),
     .valid(valid)
   );
   gradwire_3_3_3_1_p3_bias_bank biases (
@@ -885,10 +888,10 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .change(o),
     .clk(clk),
     .data(bias),
-    .host(\host$135 ),
+    .host(\host$137 ),
     .host_address(weight_address[2:0]),
     .host_data(weight_data),
-    .host_write(\host_write$136 ),
+    .host_write(\host_write$138 ),
     .rst(rst),
     .update(update),
     .update_address(control[22:20])
@@ -903,6 +906,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .input_write(step),
     .label_write(write),
     .loaded(loaded),
+    .released(released),
     .rst(rst),
     .take(take),
     .word(word)
@@ -910,7 +914,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   gradwire_3_3_3_1_p3_forward_unit forward (
     .activation(prediction),
     .clk(clk),
-    .copy(\copy$99 ),
+    .copy(\copy$101 ),
     .layer(layer),
     .rst(rst),
     .sum(sum),
@@ -924,7 +928,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .i(i),
     .o(o),
     .rst(rst),
-    .step(\step$61 )
+    .step(\step$63 )
   );
   \gradwire_3_3_3_1_p3.input_walker  input_walker (
     .clk(clk),
@@ -936,7 +940,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   input_memory_1_2 labels (
     .clk(clk),
     .data(label),
-    .read_copy(\read_copy$105 ),
+    .read_copy(\read_copy$107 ),
     .read_index(read_index),
     .rst(rst),
     .word(word),
@@ -975,7 +979,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   );
   gradwire_3_3_3_1_p3_sequencer sequencer (
     .age(age),
-    .begins(\begins$70 ),
+    .begins(\begins$72 ),
     .bias_update(update),
     .broadcast_address(read_address),
     .broadcast_input(broadcast_input),
@@ -996,7 +1000,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .rst(rst),
     .samples(samples),
     .start(start),
-    .step(\step$61 ),
+    .step(\step$63 ),
     .stop(stop),
     .take(take),
     .updates(updates),
@@ -1004,7 +1008,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   );
   gradwire_3_3_3_1_p3_vector_store vectors (
     .clk(clk),
-    .copy(\copy$120 ),
+    .copy(\copy$122 ),
     .data(data),
     .lane(register_lane),
     .number(number),
@@ -1013,7 +1017,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .register_address(register_address),
     .register_write(register_write),
     .rst(rst),
-    .valid(\valid$114 ),
+    .valid(\valid$116 ),
     .vector(vector)
   );
   always @* begin
@@ -1066,65 +1070,66 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
       \$49  = 1'h0;
     end
   end
-  assign \samples$25  = samples;
-  assign \infer$26  = infer;
-  assign \stop$27  = stop;
-  assign \rate$28  = rate;
-  assign \halve_every$29  = halve_every;
-  assign \floor$30  = floor;
-  assign \age$31  = age;
-  assign \start$32  = start;
-  assign \loaded$33  = loaded;
+  assign \samples$26  = samples;
+  assign \infer$27  = infer;
+  assign \stop$28  = stop;
+  assign \rate$29  = rate;
+  assign \halve_every$30  = halve_every;
+  assign \floor$31  = floor;
+  assign \age$32  = age;
+  assign \start$33  = start;
   assign \loaded$34  = loaded;
-  assign \take$36  = take;
-  assign \busy$37  = busy;
-  assign \i__payload$38  = i__payload;
-  assign \i__ready$39  = i__ready;
-  assign \i__valid$40  = i__valid;
+  assign \loaded$35  = loaded;
+  assign \take$37  = take;
+  assign \busy$38  = busy;
+  assign \released$39  = released;
+  assign \i__payload$40  = i__payload;
+  assign \i__ready$41  = i__ready;
+  assign \i__valid$42  = i__valid;
   assign label_write = write;
   assign copy = write_copy;
   assign write_index = index[0];
-  assign \word$48  = word;
+  assign \word$50  = word;
   assign input_write = step;
-  assign \input_write$51  = step;
+  assign \input_write$53  = step;
   assign lane = input_lane;
   assign input_address = { write_copy, offset };
   assign network_input = word;
   assign broadcast_address = read_address;
-  assign \copy$60  = read_copy;
-  assign \step$62  = \step$61 ;
-  assign \control$68  = control;
+  assign \copy$62  = read_copy;
+  assign \step$64  = \step$63 ;
+  assign \control$70  = control;
   assign result = begins_tag;
   assign bias_update = update;
   assign update_address = control[22:20];
   assign change = o;
-  assign \carry_address$83  = carry_address;
-  assign \data$85  = bias;
-  assign \result$87  = sum;
+  assign \carry_address$85  = carry_address;
+  assign \data$87  = bias;
+  assign \result$89  = sum;
   assign sum_layer = result_tag[1:0];
   assign sum_copy = result_tag[3];
   assign activation = prediction;
-  assign \activation$94  = prediction;
-  assign \valid$96  = valid;
-  assign \layer$98  = layer;
-  assign \copy$100  = \copy$99 ;
-  assign \data$102  = label;
+  assign \activation$96  = prediction;
+  assign \valid$98  = valid;
+  assign \layer$100  = layer;
+  assign \copy$102  = \copy$101 ;
+  assign \data$104  = label;
   assign label_address = read_index;
-  assign label_copy = \read_copy$105 ;
-  assign \sum$107  = sum;
+  assign label_copy = \read_copy$107 ;
+  assign \sum$109  = sum;
   assign sum_tag = result_tag;
-  assign \next_index$111  = next_index;
-  assign \next_tag$113  = next_tag;
-  assign \register_write$123  = register_write;
-  assign \lane$125  = register_lane;
-  assign \register_address$127  = register_address;
-  assign \vector$128  = vector;
+  assign \next_index$113  = next_index;
+  assign \next_tag$115  = next_tag;
+  assign \register_write$125  = register_write;
+  assign \lane$127  = register_lane;
+  assign \register_address$129  = register_address;
+  assign \vector$130  = vector;
   assign host_write = weight_write;
   assign host_bank = weight_address[4:3];
   assign host_address = weight_address[2:0];
   assign host_data = weight_data;
-  assign \host_address$137  = weight_address[2:0];
-  assign \host_data$138  = weight_data;
+  assign \host_address$139  = weight_address[2:0];
+  assign \host_data$140  = weight_data;
   assign \control.valid  = control[0];
   assign \control.update  = control[1];
   assign \control.reduce  = control[2];
@@ -1139,20 +1144,20 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \control.bias  = control[17];
   assign \control.element  = control[19:18];
   assign \control.bias_address  = control[22:20];
-  assign \control$68.valid  = control[0];
-  assign \control$68.update  = control[1];
-  assign \control$68.reduce  = control[2];
-  assign \control$68.bank_address  = control[5:3];
-  assign \control$68.local_input  = control[6];
-  assign \control$68.local_address  = control[8:7];
-  assign \control$68.adder_select  = control[11:9];
-  assign \control$68.finished  = control[13:12];
-  assign \control$68.active  = control[14];
-  assign \control$68.final  = control[15];
-  assign \control$68.first_fold  = control[16];
-  assign \control$68.bias  = control[17];
-  assign \control$68.element  = control[19:18];
-  assign \control$68.bias_address  = control[22:20];
+  assign \control$70.valid  = control[0];
+  assign \control$70.update  = control[1];
+  assign \control$70.reduce  = control[2];
+  assign \control$70.bank_address  = control[5:3];
+  assign \control$70.local_input  = control[6];
+  assign \control$70.local_address  = control[8:7];
+  assign \control$70.adder_select  = control[11:9];
+  assign \control$70.finished  = control[13:12];
+  assign \control$70.active  = control[14];
+  assign \control$70.final  = control[15];
+  assign \control$70.first_fold  = control[16];
+  assign \control$70.bias  = control[17];
+  assign \control$70.element  = control[19:18];
+  assign \control$70.bias_address  = control[22:20];
   assign \begins_tag.vector  = begins_tag[2:0];
   assign \begins_tag.copy  = begins_tag[3];
   assign \result.vector  = begins_tag[2:0];
@@ -1163,8 +1168,8 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \sum_tag.copy  = result_tag[3];
   assign \next_tag.vector  = next_tag[2:0];
   assign \next_tag.copy  = next_tag[3];
-  assign \next_tag$113.vector  = next_tag[2:0];
-  assign \next_tag$113.copy  = next_tag[3];
+  assign \next_tag$115.vector  = next_tag[2:0];
+  assign \next_tag$115.copy  = next_tag[3];
 endmodule
 
 module \gradwire_3_3_3_1_p3.input_walker (rst, step, lane, offset, clk);
@@ -4600,7 +4605,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   assign \$63  = hold;
 endmodule
 
-module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, loaded, copy, input_write, label_write, index, word, i__payload);
+module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, released, loaded, copy, input_write, label_write, index, word, i__payload);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
@@ -4646,7 +4651,6 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   wire [2:0] \$8 ;
   wire \$9 ;
   wire \$signal ;
-  wire \$signal$18 ;
   reg \$signal$19  = 1'h0;
   reg \$signal$21  = 1'h0;
   reg [9:0] \$signature__addr  = 10'h000;
@@ -4659,7 +4663,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   reg [8:0] complete = 9'h000;
   output copy;
   reg copy = 1'h0;
-  wire emptied;
+  wire filled;
   input [31:0] i__payload;
   wire [31:0] i__payload;
   output i__ready;
@@ -4678,6 +4682,8 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   (* init = 10'h000 *)
   wire [9:0] read__addr;
   wire [31:0] read__data;
+  output released;
+  wire released;
   input rst;
   wire rst;
   input take;
@@ -4706,14 +4712,14 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     copy <= \$42 ;
   always @(posedge clk)
     address <= \$43 ;
-  assign \$1  = complete + \$signal ;
-  assign \$2  = \$1  - emptied;
+  assign \$1  = complete + filled;
+  assign \$2  = \$1  - released;
   assign \$3  = i__valid & i__ready;
   assign \$4  = \$signature__addr  == 10'h3ff;
   assign \$5  = \$signature__addr  + 1'h1;
   assign \$6  = \$4  ? 11'h000 : \$5 ;
   assign \$7  = word_in + 1'h1;
-  assign \$8  = \$signal  ? 3'h0 : \$7 ;
+  assign \$8  = filled ? 3'h0 : \$7 ;
   assign \$9  = word_out == 2'h3;
   assign \$10  = ~ \$9 ;
   assign \$11  = word_out == 2'h3;
@@ -4732,15 +4738,15 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   assign \$signature__en  = i__valid & i__ready;
   assign \$23  = i__valid & i__ready;
   assign \$24  = word_in == 2'h3;
-  assign \$signal  = \$23  & \$24 ;
+  assign filled = \$23  & \$24 ;
   assign \$25  = ~ loaded;
   assign \$26  = ~ arriving;
   assign \$27  = \$25  & \$26 ;
   assign \$28  = | complete;
   assign \$29  = \$27  & \$28 ;
-  assign \$signal$18  = \$signal$19  | \$29 ;
+  assign \$signal  = \$signal$19  | \$29 ;
   assign \$30  = word_out == 2'h3;
-  assign emptied = \$signal$18  & \$30 ;
+  assign released = \$signal  & \$30 ;
   assign \$31  = ~ label;
   assign input_write = arriving & \$31 ;
   assign label_write = arriving & label;
@@ -4803,7 +4809,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$43  = address;
-    if (\$signal$18 ) begin
+    if (\$signal ) begin
       \$43  = \$22 [9:0];
     end
     if (rst) begin
@@ -4839,7 +4845,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$35  = \$signal$18 ;
+    \$35  = \$signal ;
     if (rst) begin
       \$35  = 1'h0;
     end
@@ -4847,7 +4853,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$36  = \$signal$19 ;
-    if (\$signal$18 ) begin
+    if (\$signal ) begin
       \$36  = \$10 ;
     end
     if (rst) begin
@@ -4857,7 +4863,7 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$37  = word_out;
-    if (\$signal$18 ) begin
+    if (\$signal ) begin
       \$37  = \$13 [1:0];
     end
     if (rst) begin
@@ -4888,8 +4894,8 @@ module gradwire_3_3_3_1_p3_training_buffer(i__valid, take, clk, rst, i__ready, l
     end
   end
   assign \$signature__data  = i__payload;
-  assign read__addr = address;
   assign read__data = word;
+  assign read__addr = address;
 endmodule
 
 module gradwire_3_3_3_1_p3_vector_store(valid, number, copy, read_address, read_copy, clk, rst, register_write, lane, register_address, data, vector);

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hw.operation import BACKPROPAGATION, FORWARD, GRADIENT_DESCENT, Operation
-from hw.program import LOAD_LATENCY, Program
+from hw.program import Program
 from hw.schedule import RUN_OVERHEAD, Schedule
 
 
@@ -126,7 +126,7 @@ class CycleModel:
         return np.array(list(self._waiting(due, [*iterations, count], taken)))
 
     def _waiting(self, complete: np.ndarray, begins: list[int], taken: int | None) -> Iterable[int]:
-        load = self.schedule.design.record_words + LOAD_LATENCY
+        load = self.schedule.load_clocks
         with_sample = set(begins)
         start = -self.program.interval
         before = -(1 << 62) if taken is None else taken

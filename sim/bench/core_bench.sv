@@ -78,6 +78,7 @@ module core_bench;
 `endif
 
   `CORE dut (
+      .released(),
       .samples(run_samples),
 `ifdef BATCH_BITS
       .batch(batch_samples[`BATCH_BITS-1:0]),

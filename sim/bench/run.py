@@ -36,6 +36,7 @@ from sim.bench.log import (
     samples_taken,
 )
 from sim.golden import Golden, Weights
+from sim.records import pack
 
 BENCH = Path(__file__).parent
 # Weights are logged after every sample up to so many words; beyond only their checksums.
@@ -255,8 +256,8 @@ def _write_stimulus(
         for run in runs:
             for first in range(0, len(run.inputs), _CHUNK):
                 part = slice(first, first + _CHUNK)
-                words = np.concatenate([run.inputs[part], run.labels[part]], axis=1)
-                file.write(words.astype(">f4").tobytes())
+                words = pack(design, run.inputs[part], run.labels[part])
+                file.write(words.astype(">u4").tobytes())
 
 
 def _run_words(run: Run) -> bytes:

@@ -65,6 +65,8 @@ def test_bad_topologies(text, message):
         ({"adder_stages": 9}, "adder stages must be 2 to 8, not 9"),
         ({"table_entries": 1000}, "table entries must be a power of two, not 1000"),
         ({"buffer_vectors": 3}, "buffer vectors must be a power of two, not 3"),
+        ({"buffer_parts": 3}, "buffer parts must be a power of two, not 3"),
+        ({"sample_format": "half"}, "sample format must be one of fp32, bytes, not 'half'"),
         ({"layers": (3, 0, 1)}, "a layer size must be 1 or more, not 0"),
         ({"mapping": ("column", "row"), "input_deltas": True}, "row-mapped first layer"),
     ],

@@ -18,6 +18,7 @@ DESIGNS = {
     "column-mapped, folded": ((5, 4, 3), 2, {"mapping": ("column", "column")}),
     "one layer": ((4, 1), 1, {}),
     "batches": ((4, 5, 3), 2, {"batch": 4}),
+    "samples as bytes": ((7, 3), 2, {"sample_format": "bytes"}),
     "deltas of the inputs": ((4, 3), 3, {"input_deltas": True}),
     "several functions": (
         (3, 4, 4, 2),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hw.design import ACTIVATIONS, Design
+from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design
 from hw.schedule import design_for, make_schedule
 from sim.bench.log import Checker, Expected, expect
 from sim.bench.run import Run, simulate
@@ -21,7 +21,11 @@ IN_MAIN_TIER = 30
 
 def random_run(design: Design, samples: int, seed: int, rate: float = 0.3, **options) -> Run:
     rng = np.random.default_rng(seed)
-    inputs = rng.standard_normal((samples, design.layers[0])).astype(np.float32)
+    shape = samples, design.layers[0]
+    if design.sample_format == "bytes":
+        inputs = (rng.integers(0, 256, shape) / 256).astype(np.float32)
+    else:
+        inputs = rng.standard_normal(shape).astype(np.float32)
     labels = (rng.random((samples, design.layers[-1])) > 0.5).astype(np.float32)
     return Run(inputs, labels, LearningRate(rate=rate), **options)
 
@@ -56,6 +60,7 @@ def random_design(seed: int) -> Design:
         table_degree=int(rng.integers(3)),
         buffer_vectors=1 << int(rng.integers(1, 6)),
         batch=int(rng.integers(1, 9)),
+        sample_format=str(rng.choice(SAMPLE_FORMATS)),
     )
 
 
