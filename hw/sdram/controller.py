@@ -90,6 +90,8 @@ class SdramController(wiring.Component):
         words, write. A request of no words does nothing. After the last address comes the first.
     i : stream of words to write.
     o : stream of words read. What is not taken stops reading, and loses nothing.
+    refresh : a refresh is wanted now, until `refreshed`.
+    refreshed : a refresh ends, and all rows are closed.
     initialized : the chip is; requests are taken before, and wait.
     pins : see `pins_signature`.
     """
@@ -103,6 +105,8 @@ class SdramController(wiring.Component):
                 "request": In(stream.Signature(request_layout(timing.chip))),
                 "i": In(stream.Signature(DATA_BITS)),
                 "o": Out(stream.Signature(DATA_BITS)),
+                "refresh": In(1),
+                "refreshed": Out(1),
                 "initialized": Out(1),
                 "pins": Out(pins_signature(timing.chip)),
             }
@@ -137,6 +141,8 @@ class SdramController(wiring.Component):
         m.d.comb += [
             refresh.pause.eq(pause | ~(current.valid | following.valid | splitter.segment.valid)),
             refresh.may_precharge_all.eq(banks.may_precharge_all),
+            refresh.now.eq(self.refresh),
+            self.refreshed.eq(refresh.refreshed),
             self.initialized.eq(refresh.initialized),
         ]
         return m

@@ -23,10 +23,12 @@ class RefreshControl(wiring.Component):
 
     Members
     -------
+    now : a refresh is wanted now, until `refreshed`.
     pause : nothing would be lost by a refresh now.
     may_precharge_all : no bank forbids it.
     running : other commands may be given; a refresh begins with the fall of it.
     precharge_all, refresh, set_mode : commands to be given.
+    refreshed : the last clock of a refresh. All banks are closed.
     initialized : from the first `running` on.
     """
 
@@ -36,12 +38,14 @@ class RefreshControl(wiring.Component):
         self.timing = timing
         super().__init__(
             {
+                "now": In(1),
                 "pause": In(1),
                 "may_precharge_all": In(1),
                 "running": Out(1),
                 "precharge_all": Out(1),
                 "refresh": Out(1),
                 "set_mode": Out(1),
+                "refreshed": Out(1),
                 "initialized": Out(1),
             }
         )
@@ -79,6 +83,7 @@ class RefreshControl(wiring.Component):
                 m.d.sync += wait.eq(timing.mrd - 1)
                 m.next = "END"
             with m.State("END"), m.If(wait == 0):
+                m.d.comb += self.refreshed.eq(1)
                 m.d.sync += [self.running.eq(1), self.initialized.eq(1)]
                 m.next = "RUN"
             with m.State("RUN"), m.If(wants):
@@ -91,7 +96,7 @@ class RefreshControl(wiring.Component):
         after = self.timing.refresh_after
         since = Signal(range(self.timing.refresh_interval + 1))
         may, must, wants = Signal(), Signal(), Signal()
-        m.d.comb += wants.eq(must | (may & self.pause))
+        m.d.comb += wants.eq(must | self.now | (may & self.pause))
         with m.If(self.refresh):
             m.d.sync += [since.eq(0), may.eq(0), must.eq(0)]
         with m.Else():

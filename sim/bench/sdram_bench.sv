@@ -43,7 +43,11 @@ module sdram_bench;
   logic [1:0] pins__ba, pins__dqm;
   logic [`ROW_BITS-1:0] pins__a;
   logic [15:0] pins__dq_o, pins__dq_i;
-  `CONTROLLER controller (.*);
+  `CONTROLLER controller (
+      .refresh(1'b0),
+      .refreshed(),
+      .*
+  );
 
   sdram_model #(`CHIP) chip (
       .clk(clk),
