@@ -46,10 +46,10 @@ class EpochOrder(wiring.Component):
 
     Members
     -------
-    begin : begin, while not busy.
-    records, samples, seed : of an epoch, and in all; read with `begin`.
+    begin_run : begin, while not busy.
+    records, samples, seed : of an epoch, and in all; read with `begin_run`.
     cancel : no more.
-    busy : from the clock after `begin` until the last number has been taken.
+    busy : from the clock after `begin_run` until the last number has been taken.
     o : stream of numbers.
     """
 
@@ -59,7 +59,7 @@ class EpochOrder(wiring.Component):
         self.most = most
         super().__init__(
             {
-                "begin": In(1),
+                "begin_run": In(1),
                 "records": In(32),
                 "samples": In(32),
                 "seed": In(32),
@@ -116,7 +116,7 @@ class EpochOrder(wiring.Component):
         m.d.comb += self.busy.eq(more | ~fsm.ongoing("NEXT"))
         with m.If(self.cancel):
             m.d.sync += left.eq(0)
-        with m.If(self.begin):
+        with m.If(self.begin_run):
             m.d.sync += [
                 last.eq(self.records - 1),
                 left.eq(self.samples),
@@ -154,7 +154,7 @@ class SampleSupply(wiring.Component):
 
     A run begins with a refresh, and starts the core when it has its first sample. So SDRAM, supply
     and core are in the same state every time, and the run takes the same clocks. The core's buffer
-    must be empty at the beginning: reset the core with `begin`.
+    must be empty at the beginning: reset the core with `begin_run`.
 
     Parameters
     ----------
@@ -163,15 +163,17 @@ class SampleSupply(wiring.Component):
 
     Members
     -------
-    begin : begin to supply a run, while not busy.
+    begin_run : begin to supply a run, while not busy.
     first : number of the first record.
     records : how many of them make an epoch.
     samples : how many samples the run has, of perhaps several epochs.
-    seed : of the order in which an epoch's records come, see EpochOrder. All read with `begin`.
+    seed : of the order in which an epoch's records come, see EpochOrder. All four are to be held
+        until `start`.
     cancel : ask for no more, and do not start the core if it has not been started.
-    busy : from the clock after `begin` until the last word has been passed on and the core started.
+    busy : from the clock after `begin_run` until the last word has been passed on, and the core
+        started.
     released, loaded : from the core.
-    start : to the core; samples, rate and the like are to be held until then.
+    start : to the core.
     refresh, refreshed : to and from the controller.
     request : stream to the controller.
     i : stream of words from the controller.
@@ -185,7 +187,7 @@ class SampleSupply(wiring.Component):
         self.chip = chip
         super().__init__(
             {
-                "begin": In(1),
+                "begin_run": In(1),
                 "first": In(32),
                 "records": In(32),
                 "samples": In(32),
@@ -212,7 +214,7 @@ class SampleSupply(wiring.Component):
         m = Module()
         m.submodules.order = order = EpochOrder(most_records(self.design, self.chip))
         m.d.comb += [
-            order.begin.eq(self.begin),
+            order.begin_run.eq(self.refresh & self.refreshed),
             order.records.eq(self.records),
             order.samples.eq(self.samples),
             order.seed.eq(self.seed),
@@ -220,7 +222,7 @@ class SampleSupply(wiring.Component):
         ]
         starting = Signal()
         m.d.comb += self.start.eq(starting & self.loaded & ~self.cancel)
-        with m.If(self.begin):
+        with m.If(self.begin_run):
             m.d.sync += [self.refresh.eq(1), starting.eq(1)]
         with m.Else():
             with m.If(self.refreshed):
@@ -240,12 +242,11 @@ class SampleSupply(wiring.Component):
         design, request = self.design, self.request
         room = Signal(range(design.buffer_vectors + 1))
         part = Signal(range(design.refill_vectors + 1))  # records of this part to be asked for
-        first = Signal.like(order.o.payload)
         size = record_size(design)
         free = ~request.valid | request.ready
         asked = order.o.valid & order.o.ready
         enough = (part == 0) & (room >= design.refill_vectors) & ~self.refresh
-        number = order.o.payload + first
+        number = order.o.payload + self.first[: len(order.o.payload)]
         m.d.comb += [
             order.o.ready.eq((part != 0) & free),
             request.payload.words.eq(size),
@@ -259,11 +260,11 @@ class SampleSupply(wiring.Component):
                 request.valid.eq(asked),
                 # No multiplier: the array needs them.
                 request.payload.address.eq(
-                    sum((number << bit for bit in range(size.bit_length()) if size >> bit & 1))
+                    sum(number << bit for bit in range(size.bit_length()) if size >> bit & 1)
                 ),
             ]
-        with m.If(self.begin):
-            m.d.sync += [first.eq(self.first), part.eq(0), room.eq(design.buffer_vectors)]
+        with m.If(self.begin_run):
+            m.d.sync += [part.eq(0), room.eq(design.buffer_vectors)]
         return asked
 
     def _pass_on(self, m: Module) -> Value:

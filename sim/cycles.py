@@ -4,13 +4,14 @@ Clocks are counted from the first clock of a run in which the core is busy.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from hw.operation import BACKPROPAGATION, FORWARD, GRADIENT_DESCENT, Operation
 from hw.program import Program
 from hw.schedule import RUN_OVERHEAD, Schedule
+from sim.supply import Epochs, SupplyModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,24 +117,53 @@ class CycleModel:
         """
         if not samples:
             return np.zeros(0, int)
-        iterations = self.iterations(samples, batch)
-        count = int(iterations[-1]) + 1 + self.program.behind
-        regular = np.arange(count) * self.program.interval
+        begins = self._begins(samples, batch)
         if complete is None:
-            return regular
-        due = np.full(count, -1)
-        due[iterations] = complete
-        return np.array(list(self._waiting(due, [*iterations, count], taken)))
+            return np.arange(begins[-1]) * self.program.interval
+        return np.array(list(self._waiting(iter(complete.tolist()), begins, taken, [])))
 
-    def _waiting(self, complete: np.ndarray, begins: list[int], taken: int | None) -> Iterable[int]:
-        load = self.schedule.load_clocks
+    def supplied_starts(
+        self, samples: int, batch: int = 1, *, supply: SupplyModel, epochs: Epochs
+    ) -> np.ndarray:
+        """Clock in which each iteration of a run begins whose samples come from SDRAM."""
+        if not samples:
+            return np.zeros(0, int)
+        released: list[int] = []
+        arrivals = self._arrivals(supply, epochs, samples, released)
+        return np.array(list(self._waiting(arrivals, self._begins(samples, batch), None, released)))
+
+    def _arrivals(
+        self, supply: SupplyModel, epochs: Epochs, samples: int, released: list[int]
+    ) -> Iterator[int]:
+        """Clocks in which samples have come; `released` grows from one to the next."""
+        places: list[int] = []
+        origin = None
+        for entered in supply.arrivals(epochs, samples, places):
+            if origin is None:
+                # The core starts when the first sample is loaded.
+                origin = entered + self.schedule.load_clocks + 1
+            yield entered - origin
+            places.append(released[-1] + origin)
+
+    def _begins(self, samples: int, batch: int) -> list[int]:
+        """Numbers of the iterations that begin with a sample; how many iterations there are."""
+        iterations = self.iterations(samples, batch).tolist()
+        return [*iterations, iterations[-1] + 1 + self.program.behind]
+
+    def _waiting(
+        self, complete: Iterator[int], begins: list[int], taken: int | None, released: list[int]
+    ) -> Iterable[int]:
+        """Starts of iterations; `released` gets the clocks in which places become free."""
+        load, words = self.schedule.load_clocks, self.schedule.design.sample_words
         with_sample = set(begins)
         start = -self.program.interval
         before = -(1 << 62) if taken is None else taken
-        for index, entered in enumerate(complete):
+        for index in range(begins[-1]):
             start += self.program.interval
             if index in with_sample:
-                loaded = max(int(entered), before) + load
+                began = max(next(complete), before)
+                released.append(began + words)
+                loaded = began + load
                 if loaded > start:
                     start = max(loaded, start + max(1, self.program.tail))
                 before = start

@@ -15,19 +15,19 @@ def run_order(records: int, samples: int, seed: int) -> np.ndarray:
     `records` make an epoch; with a seed of 0 each comes in the stored order, otherwise each in an
     order of its own. Equal to hw.supply.EpochOrder.
     """
+    return _run(records, samples, seed)[0]
+
+
+def run_attempts(records: int, samples: int, seed: int) -> np.ndarray:
+    """How often each number of `run_order` was permuted; 0 in the stored order."""
+    return _run(records, samples, seed)[1]
+
+
+def _run(records: int, samples: int, seed: int) -> np.ndarray:
     epochs = -(-samples // records)
-    orders = [np.empty(0, int), *(epoch_order(records, key) for key in _keys(seed, epochs))]
-    return np.concatenate(orders)[:samples]
-
-
-def epoch_order(records: int, key: int) -> np.ndarray:
-    """The permutation of 0 ... records - 1 that a key makes; none for the key 0."""
-    return _permuted(records, key)[0]
-
-
-def attempts(records: int, key: int) -> np.ndarray:
-    """How often each number of an epoch is permuted until it falls within the records."""
-    return _permuted(records, key)[1]
+    found = [np.empty((2, 0), int)]
+    found += [np.stack(_permuted(records, key)) for key in _keys(seed, epochs)]
+    return np.concatenate(found, axis=1)[:, :samples]
 
 
 def _permuted(records: int, key: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,8 @@
 // weight port), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
 // PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
 // BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, BATCH_BITS; and RECORD_WORDS.
+// With SUPPLY (module of hw.supply) the training vectors come from the model of an SDRAM, with
+// CONTROLLER, ADDRESS_BITS of its requests, ROW_BITS and CHIP, the parameters of the model.
 
 `include "core_bench.vh"
 
@@ -39,7 +41,9 @@ module core_bench;
   initial begin
     weights = $fopen("weights.bin", "rb");
     runs = $fopen("runs.bin", "rb");
+`ifndef SUPPLY
     samples = $fopen("samples.bin", "rb");
+`endif
     sum_log = $fopen("sums.log", "wb");
     activation_log = $fopen("activations.log", "wb");
     delta_log = $fopen("deltas.log", "wb");
@@ -65,7 +69,7 @@ module core_bench;
   logic [31:0] run_samples, batch_samples, rate, halve_every, floor, age;
   logic [31:0] i__payload, weight_data, weight, prediction;
   logic [63:0] clocks, stalls;
-  logic [223:0] run_record;
+  logic [319:0] run_record;
   logic [`ADDRESS_BITS-1:0] weight_address;
   logic [63:0] record;  // of a file of pairs of words
 
@@ -77,8 +81,12 @@ module core_bench;
   assign initializing = 0;
 `endif
 
+  // From SDRAM a run begins with an empty core, and starts when its first sample is loaded.
+  logic begins, starts, released;
+  logic [31:0] first_record, records, order_seed;
   `CORE dut (
-      .released(),
+      .rst(rst | begins),
+      .start(start | starts),
       .samples(run_samples),
 `ifdef BATCH_BITS
       .batch(batch_samples[`BATCH_BITS-1:0]),
@@ -90,8 +98,75 @@ module core_bench;
       .*
   );
 
+  logic exhausted, supplying;
+`ifdef SUPPLY
+  logic refresh, refreshed, request__valid, request__ready, o__valid, o__ready;
+  logic [`SDRAM_ADDRESS_BITS+16:0] request__payload;
+  logic [15:0] o__payload;
+  assign exhausted = 0;
+  `SUPPLY supply (
+      .clk,
+      .rst,
+      .begin_run(begins),
+      .first(first_record),
+      .records,
+      .samples(run_samples),
+      .seed(order_seed),
+      .cancel(stop),
+      .busy(supplying),
+      .released,
+      .loaded,
+      .start(starts),
+      .refresh,
+      .refreshed,
+      .request__payload,
+      .request__valid,
+      .request__ready,
+      .i__payload(o__payload),
+      .i__valid(o__valid),
+      .i__ready(o__ready),
+      .o__payload(i__payload),
+      .o__valid(i__valid),
+      .o__ready(i__ready)
+  );
+
+  logic pins__clk_en, pins__cs, pins__ras, pins__cas, pins__we, pins__dq_oe;
+  logic [1:0] pins__ba, pins__dqm;
+  logic [`ROW_BITS-1:0] pins__a;
+  logic [15:0] pins__dq_o, pins__dq_i;
+  `CONTROLLER controller (
+      .i__payload(16'b0),
+      .i__valid(1'b0),
+      .i__ready(),
+      .initialized(),
+      .*
+  );
+  sdram_model #(`CHIP) chip (
+      .clk(clk),
+      .cke(pins__clk_en),
+      .cs_n(!pins__cs),
+      .ras_n(!pins__ras),
+      .cas_n(!pins__cas),
+      .we_n(!pins__we),
+      .ba(pins__ba),
+      .a(13'(pins__a)),
+      .dqm(pins__dqm),
+      .dq_i(pins__dq_o),
+      .dq_driven(pins__dq_oe),
+      .dq_o(pins__dq_i)
+  );
+
+  // The chip's contents.
+  logic [15:0] stored;
+  initial begin
+    samples = $fopen("samples.bin", "rb");
+    for (int place = 0; $fread(stored, samples) == 2; place++) chip.cells[place] = stored;
+    $fclose(samples);
+  end
+`else
+  assign starts = 0, supplying = 0;
+
   // Training vectors: the next word waits at the port as long as there is one, or comes at random.
-  logic exhausted;
   int unsigned hold;
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -109,6 +184,7 @@ module core_bench;
       exhausted <= got != 4;
     end
   end
+`endif
 
   // Weights, runs, weights back.
   logic [2:0] reading;
@@ -116,6 +192,7 @@ module core_bench;
     weight_write <= 0;
     initialize <= 0;
     start <= 0;
+    begins <= 0;
     reading <= reading << 1;
     if (rst) begin
       state <= LOAD;
@@ -138,8 +215,9 @@ module core_bench;
         end
         NEXT: begin
           got = $fread(run_record, runs);
-          if (got == 28 && !(stop && run != 0)) begin
-            {run_samples, ignored, batch_samples, halve_every, age, rate, floor} = run_record;
+          if (got == 40 && !(stop && run != 0)) begin
+            {run_samples, ignored, batch_samples, halve_every, age, rate, floor,
+             first_record, records, order_seed} = run_record;
             infer <= ignored != 0;
             state <= WAIT;
           end else begin
@@ -147,6 +225,15 @@ module core_bench;
             state <= READ;
           end
         end
+`ifdef SUPPLY
+        WAIT: if (!initializing && !supplying) begin
+          begins <= 1;
+          state <= START;
+        end
+        // The supply starts the core.
+        START: if (starts || (stop && !supplying)) state <= RUN;
+        RUN: if (!busy && !supplying) begin
+`else
         // The buffer is as full as it gets, so that the run meets no wait for samples.
         WAIT: if (!initializing && loaded && (exhausted || !i__ready || gap != 0)) begin
           start <= 1;
@@ -154,6 +241,7 @@ module core_bench;
         end
         START: state <= RUN;
         RUN: if (!busy && !start) begin
+`endif
           $fwrite(run_log, "%u%u%u%u", clocks, stalls, began, 64'(trained));
           run   <= run + 1;
           state <= NEXT;
@@ -246,7 +334,7 @@ module core_bench;
     end else begin
       tick <= tick + 1;
       // The run counts its clocks from the one after this.
-      if (start) began <= tick + 1;
+      if (start || starts) began <= tick + 1;
       if (i__valid && i__ready) begin
         words <= words == `RECORD_WORDS - 1 ? 0 : words + 1;
         if (words == `RECORD_WORDS - 1) $fwrite(arrival_log, "%u", 32'(tick));

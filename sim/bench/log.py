@@ -13,6 +13,7 @@ from sim import cycles
 from sim.bench.checksum import NAN, Checksums
 from sim.cycles import CycleModel
 from sim.golden import Golden, LearningRate, Sample, Weights
+from sim.supply import Epochs, SupplyModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Run:
     learning : learning rate of a batch.
     batch : samples of a batch.
     infer : forward passes alone.
+    epochs : of which records in SDRAM these are the samples, in the order in which they come; None
+        for those that come through the core's stream.
     """
 
     inputs: np.ndarray
@@ -32,6 +35,7 @@ class Run:
     learning: LearningRate
     batch: int = 1
     infer: bool = False
+    epochs: Epochs | None = None
 
 
 def flatten(weights: Weights) -> np.ndarray:
@@ -113,16 +117,21 @@ class Expected:
     ----------
     schedule : of the machine.
     runs : of it.
+    supply : what brings the samples from SDRAM, if anything does.
     """
 
-    def __init__(self, schedule: Schedule, runs: Sequence[Run]) -> None:
+    def __init__(
+        self, schedule: Schedule, runs: Sequence[Run], supply: SupplyModel | None = None
+    ) -> None:
         self.schedule = schedule
         self.design = schedule.design
         self.runs = runs
         self.models = [CycleModel(schedule, infer=run.infer) for run in runs]
         #: Clocks in which the iterations of each run begin.
         self.starts = [
-            model.starts(len(run.inputs), run.batch)
+            model.supplied_starts(len(run.inputs), run.batch, supply=supply, epochs=run.epochs)
+            if run.epochs
+            else model.starts(len(run.inputs), run.batch)
             for model, run in zip(self.models, runs, strict=True)
         ]
         sizes = self.design.layers[1:]

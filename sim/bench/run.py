@@ -18,12 +18,17 @@ import numpy as np
 
 from hw import tool
 from hw.core import Core, WeightAddress
-from hw.errors import ToolError
+from hw.design import Design
+from hw.errors import InputError, ToolError
 from hw.pe import ProcessingElement
 from hw.schedule import Schedule
+from hw.sdram.chips import SdramChip, SdramTiming
+from hw.sdram.controller import SdramController
 from hw.shape import below
+from hw.supply import SampleSupply, most_records
 from hw.verilog import port_list, to_verilog
 from sim import simulator
+from sim.bench import sdram
 from sim.bench.checksum import address_bits, marks
 from sim.bench.log import (
     Checker,
@@ -36,7 +41,9 @@ from sim.bench.log import (
     samples_taken,
 )
 from sim.golden import Golden, Weights
+from sim.order import run_order
 from sim.records import pack
+from sim.supply import Epochs, SupplyModel
 
 BENCH = Path(__file__).parent
 # Weights are logged after every sample up to so many words; beyond only their checksums.
@@ -98,6 +105,7 @@ def simulate(
     optimize: int = 2,
     gap: int = 0,
     initialize: int | None = None,
+    timing: SdramTiming | None = None,
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
 
@@ -116,6 +124,8 @@ def simulate(
         `weights` are then what it should make, and the core is given none.
     gap : the words of the stream come with gaps of 0 to so many clocks, at random, and the run
         starts with the first sample. Clocks are then compared within each sample only.
+    timing : of an SDRAM from which all samples come, in the epochs of each run; by default they
+        come through the core's stream.
 
     The first SIGINT (Ctrl-C) while the RTL is being simulated ends the run in progress after its
     sample or batch; what ran is compared. The second one interrupts as usual. Only in Python's main
@@ -127,9 +137,9 @@ def simulate(
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         progress("building the simulator", 0, 1)
-        build = _build(schedule, folder, waves is not None, optimize)
+        build = _build(schedule, timing, folder, waves is not None, optimize)
         progress("building the simulator", 1, 1)
-        _write_stimulus(schedule, weights if initialize is None else None, runs, folder)
+        _write_stimulus(schedule, weights if initialize is None else None, runs, timing, folder)
         total = sum(len(run.inputs) for run in runs)
         every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
@@ -138,7 +148,8 @@ def simulate(
         )
         seconds = time.monotonic() - began
         ran = _ran(runs, folder) if stopped else runs
-        expected, golden = _expect(schedule, weights, ran, every_weight, progress)
+        supply = SupplyModel(schedule, timing) if timing else None
+        expected, golden = _expect(schedule, supply, weights, ran, every_weight, progress)
         progress("comparing", 0, 1)
         checker = Checker(expected, folder)
         checker.check(golden.weights, gaps=gap > 0)
@@ -182,24 +193,46 @@ def _result(
     )
 
 
-def _build(schedule: Schedule, folder: Path, waves: bool, optimize: int) -> simulator.Build:
+def _build(
+    schedule: Schedule, timing: SdramTiming | None, folder: Path, waves: bool, optimize: int
+) -> simulator.Build:
     verilog = folder / "core.v"
-    verilog.write_text(to_verilog(Core(schedule)), encoding="utf-8")
+    supply = _supply(schedule, timing) if timing else []
+    text = "".join(to_verilog(part) for part in (Core(schedule), *supply))
+    verilog.write_text(text, encoding="utf-8")
     bench = folder / "core_bench.sv"
     # One file: the cache goes by the contents of the sources.
     header = _header(schedule)
+    if timing:
+        header += _sdram_header(timing, *supply)
     source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
     bench.write_text(source.replace('`include "core_bench.vh"\n', header), encoding="utf-8")
     pe = ProcessingElement(schedule)
     inputs = [port["name"] for port in port_list(pe) if port["direction"] == "input"]
     return simulator.build(
-        [verilog, bench],
+        [verilog, bench, *([sdram.MODEL] if timing else [])],
         "core_bench",
         public=("finished", "trained", "run", "stop"),
         repeated={pe.module_name: inputs},
         waves=waves,
         optimize=optimize,
     )
+
+
+def _supply(schedule: Schedule, timing: SdramTiming) -> tuple[SampleSupply, SdramController]:
+    return SampleSupply(schedule, timing.chip), SdramController(timing)
+
+
+def _sdram_header(timing: SdramTiming, supply: SampleSupply, controller: SdramController) -> str:
+    chip = timing.chip
+    lines = [
+        f"`define SUPPLY {supply.module_name}",
+        f"`define CONTROLLER {controller.module_name}",
+        f"`define SDRAM_ADDRESS_BITS {chip.address_bits}",
+        f"`define ROW_BITS {chip.row_bits}",
+        sdram.chip_macro(chip, timing.frequency_mhz),
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _header(schedule: Schedule) -> str:
@@ -240,7 +273,11 @@ def _counted(pe: int) -> str:
 
 
 def _write_stimulus(
-    schedule: Schedule, weights: Weights | None, runs: Sequence[Run], folder: Path
+    schedule: Schedule,
+    weights: Weights | None,
+    runs: Sequence[Run],
+    timing: SdramTiming | None,
+    folder: Path,
 ) -> None:
     """Weights, runs and samples, for the bench to read; NaN where the host has no weights."""
     design = schedule.design
@@ -252,6 +289,9 @@ def _write_stimulus(
     (folder / "weights.bin").write_bytes(records.astype(">u4").tobytes())
     (folder / "runs.bin").write_bytes(b"".join(map(_run_words, runs)))
     (folder / "marks.bin").write_bytes(np.concatenate(marks(design)).astype(">u4").tobytes())
+    if timing:
+        _stored(design, runs, timing.chip).astype(">u2").tofile(folder / "samples.bin")
+        return
     with (folder / "samples.bin").open("wb") as file:
         for run in runs:
             for first in range(0, len(run.inputs), _CHUNK):
@@ -260,12 +300,26 @@ def _write_stimulus(
                 file.write(words.astype(">u4").tobytes())
 
 
+def _stored(design: Design, runs: Sequence[Run], chip: SdramChip) -> np.ndarray:
+    """Contents of the SDRAM from its first word on, 16 bits each; zero where no record lies."""
+    count = max(run.epochs.first + run.epochs.records for run in runs)
+    if count > (most := most_records(design, chip)):
+        raise InputError(f"records must be at most {most} in {chip.name}, not {count}")
+    found = np.zeros((count, design.record_words), np.uint32)
+    for run in runs:
+        epochs = run.epochs
+        places = run_order(epochs.records, len(run.inputs), epochs.seed)
+        found[epochs.first + places] = pack(design, run.inputs, run.labels)
+    return found.astype("<u4").view("<u2").ravel()
+
+
 def _run_words(run: Run) -> bytes:
     """What core_bench.sv reads of a run."""
     learning = run.learning
     step, floor = learning.words(run.batch)
     counts = len(run.inputs), run.infer, run.batch, learning.halve_every, learning.age
-    return struct.pack(">5I2f", *counts, step, floor)
+    epochs = run.epochs or Epochs(0)
+    return struct.pack(">5I2f3I", *counts, step, floor, epochs.first, epochs.records, epochs.seed)
 
 
 def _run(
@@ -355,12 +409,13 @@ def _on_interrupt(action: Callable[[], None]) -> Iterator[None]:
 
 def _expect(
     schedule: Schedule,
+    supply: SupplyModel | None,
     weights: Weights,
     runs: Sequence[Run],
     every_weight: bool,
     progress: Progress,
 ) -> tuple[Expected, Golden]:
-    expected = Expected(schedule, runs)
+    expected = Expected(schedule, runs, supply)
     total, done = expected.samples, 0
     latest = weights
     golden = None

@@ -59,7 +59,8 @@ def model_parameters(chip: SdramChip, frequency_mhz: float) -> dict[str, int]:
     }
 
 
-def _chip_macro(chip: SdramChip, frequency_mhz: float) -> str:
+def chip_macro(chip: SdramChip, frequency_mhz: float) -> str:
+    """Verilog: CHIP, the parameters of sdram_model.sv."""
     values = model_parameters(chip, frequency_mhz)
     # Times are more than 32 bits wide.
     return "`define CHIP " + ", ".join(f".{name}(64'd{value})" for name, value in values.items())
@@ -135,7 +136,7 @@ class SdramBench:
             f"`define CONTROLLER {controller.module_name}",
             f"`define ADDRESS_BITS {chip.address_bits}",
             f"`define ROW_BITS {chip.row_bits}",
-            _chip_macro(chip, timing.frequency_mhz),
+            chip_macro(chip, timing.frequency_mhz),
         ]
         source = folder / "sdram.sv"
         parts = [*header, (HERE / "sdram_bench.sv").read_text(encoding="utf-8")]
@@ -216,7 +217,7 @@ class CommandBench:
         self._folder = folder
         source = folder / "commands.sv"
         bench = (HERE / "sdram_commands.sv").read_text(encoding="utf-8")
-        source.write_text(f"{_chip_macro(chip, frequency_mhz)}\n{bench}", encoding="utf-8")
+        source.write_text(f"{chip_macro(chip, frequency_mhz)}\n{bench}", encoding="utf-8")
         self._build = simulator.build(
             [MODEL, source], "sdram_commands", public=["finished"], optimize=0
         )
