@@ -28,7 +28,7 @@ class RefreshControl(wiring.Component):
     may_precharge_all : no bank forbids it.
     running : other commands may be given; a refresh begins with the fall of it.
     precharge_all, refresh, set_mode : commands to be given.
-    refreshed : the last clock of a refresh. All banks are closed.
+    refreshed : the last clock of a refresh, once initialized. All banks are closed.
     initialized : from the first `running` on.
     """
 
@@ -83,7 +83,7 @@ class RefreshControl(wiring.Component):
                 m.d.sync += wait.eq(timing.mrd - 1)
                 m.next = "END"
             with m.State("END"), m.If(wait == 0):
-                m.d.comb += self.refreshed.eq(1)
+                m.d.comb += self.refreshed.eq(self.initialized)
                 m.d.sync += [self.running.eq(1), self.initialized.eq(1)]
                 m.next = "RUN"
             with m.State("RUN"), m.If(wants):
