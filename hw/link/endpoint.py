@@ -1,7 +1,7 @@
 """Carries out what the host asks for."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -9,12 +9,20 @@ from hw.core import Core, WeightAddress
 from hw.delay import delay
 from hw.link.protocol import PACKET_WORDS, Command, Status, identity, prediction_words
 from hw.schedule import Schedule
+from hw.sdram.chips import DATA_BITS, SdramChip
+from hw.sdram.splitter import request_layout
+from hw.supply import SampleSupply
 
 # The core's ports that the link has nothing to do with.
-_NOT_OURS = {"input_delta", "input_delta_valid"}
+_NOT_OURS = {"i", "input_delta", "input_delta_valid"}
 
-# Words of a run that TRAIN and INFER bring, in this order.
-_RUN = ("samples", "rate", "halve_every", "floor", "age")
+# Words of a run that TRAIN brings, in this order, for the supply and for the core. INFER brings the
+# first two.
+_SAMPLES = ("first", "records", "samples", "seed")
+_LEARNING = ("rate", "halve_every", "floor", "age")
+
+# The supply's ports that say what it shall bring.
+_SUPPLY = ("begin", *_SAMPLES, "cancel", "busy")
 
 _WEIGHT_LATENCY = 2  # of the core's weight port
 
@@ -29,22 +37,31 @@ class LinkEndpoint(wiring.Component):
     Parameters
     ----------
     schedule : of the core.
+    chip : the SDRAM that holds the samples.
 
     Members
     -------
     packet, packet_problem, header, words, crc, taken, address, word : see PacketReceiver.
     start_reply, reply_header, reply_words, replying, reply_address, reply_word : see
         PacketTransmitter.
-    reset_core : reset the core, for one clock.
-    core : the core's ports, but for its deltas.
+    reset_core : reset the core.
+    core : the core's ports, but for its samples and deltas.
+    supply : those of SampleSupply that say what it shall bring.
+    o_request, o_sdram, i_sdram, sdram_initialized : request, i, o and initialized of
+        SdramController, while the supply is not busy.
     """
 
     clocked = True
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, chip: SdramChip) -> None:
         self.schedule = schedule
         self.design = schedule.design
+        self.chip = chip
+        #: 32-bit words of the SDRAM, and how many records fit.
+        self.sdram_words = chip.words * DATA_BITS // 32
+        self.sdram_records = self.sdram_words // self.design.record_words
         core = Core(schedule).signature.members
+        supply = SampleSupply(schedule, chip).signature.members
         words = range(PACKET_WORDS + 1)
         super().__init__(
             {
@@ -68,6 +85,11 @@ class LinkEndpoint(wiring.Component):
                         {name: core[name].flip() for name in core if name not in _NOT_OURS}
                     )
                 ),
+                "supply": Out(wiring.Signature({name: supply[name].flip() for name in _SUPPLY})),
+                "o_request": Out(stream.Signature(request_layout(chip))),
+                "o_sdram": Out(stream.Signature(DATA_BITS)),
+                "i_sdram": In(stream.Signature(DATA_BITS)),
+                "sdram_initialized": In(1),
             }
         )
 
@@ -80,18 +102,18 @@ class LinkEndpoint(wiring.Component):
         m = Module()
         self.command, self.argument = self.header[:8], self.header[16:]
         # Words of the request are read one after the other: `word` is number `index`.
-        self.index, self.step = Signal(range(PACKET_WORDS + 1)), Signal()
+        self.index, self.step = Signal(range(PACKET_WORDS + 2)), Signal()
         index = self.index + self.step
         m.d.comb += self.address.eq(index)
         m.d.sync += self.index.eq(index)
-        # Where in a bank the request begins, or the word of its body before `word`.
+        # The first word of the body: where the request begins, in a bank or in the SDRAM.
         self.place = Signal(32)
-        # The second word of the body, and what is to be checked of both.
-        self.second = Signal(32)
-        self.outside_write, self.outside_read = Signal(), Signal()
-        self.bad_count, self.no_samples = Signal(), Signal()
-        # Words of samples that the buffer has taken since the last reset.
-        self.accepted = Signal(32)
+        # The word of the body before `word`; to begin with the second, which may be a count.
+        self.before = Signal(32)
+        # How much there is where it begins, and what is to be checked.
+        self.size = Signal(32)
+        self.outside, self.bad_count = Signal(), Signal()
+        self.no_records, self.no_samples = Signal(), Signal()
         self._replies(m)
         self._predictions(m)
         self._core_ports(m)
@@ -100,7 +122,7 @@ class LinkEndpoint(wiring.Component):
             self._answer(m)
             self._lists(m)
             self._weights(m)
-            self._stream(m)
+            self._samples(m)
             self._run(m)
         return m
 
@@ -142,8 +164,8 @@ class LinkEndpoint(wiring.Component):
             m.d.sync += self.lost.eq(self.lost + 1)
 
     def _idle(self) -> Value:
-        """Whether the core can be written to and started."""
-        busy = self.core.busy
+        """Whether weights and samples can be reached, and a run begin."""
+        busy = self.core.busy | self.supply.busy
         return ~(busy | self.core.initializing) if self.design.seeded_weights else ~busy
 
     def _check(self, m: Module) -> None:
@@ -162,14 +184,19 @@ class LinkEndpoint(wiring.Component):
                 m.next = "FETCH"
         # Memory, addition and decision each have a clock.
         with m.State("FETCH"):
-            m.d.sync += self.second.eq(self.word)
+            m.d.comb += self.step.eq(1)
+            m.d.sync += [self.before.eq(self.word), self.size.eq(self._size(m))]
             m.next = "ADD"
         with m.State("ADD"):
+            written = (self.command == Command.WRITE_WEIGHTS) | (
+                self.command == Command.WRITE_SAMPLES
+            )
+            count = Mux(written, self.words - 1, self.before)
             m.d.sync += [
-                self.outside_write.eq(self._outside(self.words - 1)),
-                self.outside_read.eq(self._outside(self.second)),
-                self.bad_count.eq((self.second == 0) | (self.second > PACKET_WORDS)),
-                self.no_samples.eq(self.place == 0),
+                self.outside.eq(self.place + count > self.size),
+                self.bad_count.eq((self.before == 0) | (self.before > PACKET_WORDS)),
+                self.no_records.eq(self.before == 0),
+                self.no_samples.eq(self.word == 0),
             ]
             m.next = "CHECK"
         with m.State("CHECK"), m.Switch(self.command):
@@ -193,22 +220,23 @@ class LinkEndpoint(wiring.Component):
 
     def _commands(self) -> dict[Command, tuple[str, Value, list[tuple[Status, Value]]]]:
         """State that carries it out, whether the length is right, and what may be wrong."""
-        words = self.words
+        words, argument = self.words, self.argument
         busy = [(Status.BUSY, ~self._idle())]
-        plain = [(Status.BAD_VALUE, self.argument != 0)]
-        write = [(Status.BAD_ADDRESS, self.outside_write)]
-        read = [(Status.BAD_VALUE, self.bad_count), (Status.BAD_ADDRESS, self.outside_read)]
-        train = [(Status.BAD_VALUE, (self.argument >= self.design.batch) | self.no_samples)]
-        infer = [(Status.BAD_VALUE, (self.argument != 0) | self.no_samples)]
+        plain = [(Status.BAD_VALUE, argument != 0)]
+        place = [(Status.BAD_ADDRESS, self.outside), *busy]
+        read = [(Status.BAD_VALUE, self.bad_count), *place]
+        train = (argument >= self.design.batch) | self.no_records | self.no_samples
+        infer = (argument != 0) | self.no_records
         none = words == 0
         found = {
             Command.IDENTIFY: ("IDENTIFY", none, plain),
             Command.STATUS: ("STATUS", none, plain),
-            Command.WRITE_WEIGHTS: ("WRITE", words >= 2, write + busy),
-            Command.READ_WEIGHTS: ("READ", words == 2, read + busy),
-            Command.SAMPLES: ("SAMPLES", words != 0, plain),
-            Command.TRAIN: ("RUN", words == len(_RUN), train + busy),
-            Command.INFER: ("RUN", words == 1, infer + busy),
+            Command.WRITE_WEIGHTS: ("WRITE", words >= 2, place),
+            Command.READ_WEIGHTS: ("READ", words == 2, read),
+            Command.WRITE_SAMPLES: ("WRITE_SAMPLES", words >= 2, plain + place),
+            Command.READ_SAMPLES: ("READ_SAMPLES", words == 2, plain + read),
+            Command.TRAIN: ("RUN", words == len(_SAMPLES + _LEARNING), [(Status.BAD_VALUE, train), *place]),
+            Command.INFER: ("RUN", words == 2, [(Status.BAD_VALUE, infer), *place]),
             Command.STOP: ("STOP", none, plain),
             Command.READ_PREDICTIONS: ("PREDICTIONS", none, []),
             Command.RESET: ("RESET", none, plain),
@@ -217,11 +245,23 @@ class LinkEndpoint(wiring.Component):
             found[Command.INITIALIZE] = ("INITIALIZE", words == 1, plain + busy)
         return found
 
-    def _outside(self, count: Value) -> Value:
-        """Whether `count` words from `place` on are not all in the bank that the argument names."""
-        design, bank = self.design, self.argument
-        size = Mux(bank == design.processing_elements, design.bias_words, design.bank_words)
-        return (bank > design.processing_elements) | (self.place + count > size)
+    def _size(self, m: Module) -> Value:
+        """Of what the request is about: words of a bank or of the SDRAM, or records; 0 if nothing.
+
+        What is not about words or records gets whatever size.
+        """
+        design, bank, size = self.design, self.argument, Signal(32)
+        with m.Switch(self.command):
+            with m.Case(Command.WRITE_SAMPLES, Command.READ_SAMPLES):
+                m.d.comb += size.eq(self.sdram_words)
+            with m.Case(Command.TRAIN, Command.INFER):
+                m.d.comb += size.eq(self.sdram_records)
+            with m.Default():
+                with m.If(bank < design.processing_elements):
+                    m.d.comb += size.eq(design.bank_words)
+                with m.Elif(bank == design.processing_elements):
+                    m.d.comb += size.eq(design.bias_words)
+        return size
 
     def _done(self, m: Module) -> None:
         """The request has been carried out."""
@@ -236,7 +276,7 @@ class LinkEndpoint(wiring.Component):
 
     def _lists(self, m: Module) -> None:
         """IDENTIFY, STATUS: one value after the other. READ_PREDICTIONS: as many as there are."""
-        identities = [Const(value, 32) for value in identity(self.design).values()]
+        identities = [Const(value, 32) for value in identity(self.design, self.sdram_words).values()]
         for state, words in {"IDENTIFY": identities, "STATUS": self.states}.items():
             with m.State(state):
                 m.d.comb += [self.put.eq(1), self.put_word.eq(Array(words)[self.put_words])]
@@ -260,14 +300,15 @@ class LinkEndpoint(wiring.Component):
         place, bank = self.place[: bits.word_bits], self.argument[: bits.bank_bits]
         self.asking = Signal()
         arriving = delay(m, self.asking, _WEIGHT_LATENCY, "arriving", reset=True)
-        self.run = {name: Signal(32, name=name) for name in _RUN}
+        self.run = {name: Signal(32, name=name) for name in _SAMPLES + _LEARNING}
         self.infer = Signal()
         m.d.comb += [
             core.weight_address.eq(Cat(place, bank)),
-            core.weight_data.eq(self.word),
-            core.i.payload.eq(self.place),
+            core.weight_data.eq(self.before),
             core.infer.eq(self.infer),
-            *(getattr(core, name).eq(register) for name, register in self.run.items()),
+            core.samples.eq(self.run["samples"]),
+            *(getattr(core, name).eq(self.run[name]) for name in _LEARNING),
+            *(getattr(self.supply, name).eq(self.run[name]) for name in _SAMPLES),
         ]
         with m.If(arriving):
             m.d.comb += [self.put.eq(1), self.put_word.eq(core.weight)]
@@ -279,14 +320,19 @@ class LinkEndpoint(wiring.Component):
             initializing = core.initializing
             m.d.comb += core.seed.eq(self.place)
         self.states = [
-            Cat(core.busy, core.done, core.loaded, initializing),
+            Cat(
+                core.busy | self.supply.busy,
+                core.done,
+                core.loaded,
+                initializing,
+                self.sdram_initialized,
+            ),
             core.trained,
             core.clocks[:32],
             # As it was a clock before, together with the lower word.
             delay(m, core.clocks[32:], 1, "clocks_high"),
             core.stalls[:32],
             delay(m, core.stalls[32:], 1, "stalls_high"),
-            self.accepted,
             self.queue.level,
             self.lost,
         ]
@@ -294,13 +340,13 @@ class LinkEndpoint(wiring.Component):
     def _weights(self, m: Module) -> None:
         """To and from the banks, a word a clock."""
         with m.State("WRITE"):
-            with m.If(self.index == self.words):
+            with m.If(self.index > self.words):
                 self._done(m)
             with m.Else():
                 m.d.comb += [self.core.weight_write.eq(1), self.step.eq(1)]
-                m.d.sync += self.place.eq(self.place + 1)
+                m.d.sync += [self.before.eq(self.word), self.place.eq(self.place + 1)]
         asked = Signal(range(PACKET_WORDS + 1))
-        count = self.second[: len(asked)]
+        count = self.before[: len(asked)]
         with m.State("READ"):
             m.d.comb += self.asking.eq(asked != count)
             with m.If(self.asking):
@@ -309,43 +355,90 @@ class LinkEndpoint(wiring.Component):
                 m.d.sync += asked.eq(0)
                 self._done(m)
 
-    def _stream(self, m: Module) -> None:
-        """Words of samples, until all are in the buffer or it is full; answer: how many were."""
-        core = self.core
-        left = self.index <= self.words
-        with m.State("SAMPLES"):
-            # The buffer's ready does not wait for valid, so that valid may wait for it.
-            with m.If(left & core.i.ready):
-                m.d.comb += [core.i.valid.eq(1), self.step.eq(1)]
-                m.d.sync += [self.place.eq(self.word), self.accepted.eq(self.accepted + 1)]
-            with m.Else():
-                m.d.comb += [self.put.eq(1), self.put_word.eq(self.index - 1)]
+    def _samples(self, m: Module) -> None:
+        """To and from the SDRAM, the low half of a word first."""
+        request, low, high = self.o_request, Signal(DATA_BITS), Signal()
+        count = self.before[: len(self.put_words)]
+        with m.State("WRITE_SAMPLES"):
+            m.d.comb += [
+                request.valid.eq(1),
+                request.payload.address.eq(self.place << 1),
+                request.payload.words.eq((self.words - 1) << 1),
+                request.payload.write.eq(1),
+            ]
+            with m.If(request.ready):
+                m.next = "WRITE_HALVES"
+        with m.State("WRITE_HALVES"):
+            left = self.index <= self.words
+            half = Mux(high, self.before[DATA_BITS:], self.before[:DATA_BITS])
+            m.d.comb += [self.o_sdram.valid.eq(left), self.o_sdram.payload.eq(half)]
+            with m.If(~left):
+                self._done(m)
+            with m.Elif(self.o_sdram.ready):
+                m.d.sync += high.eq(~high)
+                with m.If(high):
+                    m.d.comb += self.step.eq(1)
+                    m.d.sync += self.before.eq(self.word)
+        with m.State("READ_SAMPLES"):
+            m.d.comb += [
+                request.valid.eq(1),
+                request.payload.address.eq(self.place << 1),
+                request.payload.words.eq(count << 1),
+            ]
+            with m.If(request.ready):
+                m.next = "READ_HALVES"
+        with m.State("READ_HALVES"):
+            m.d.comb += self.i_sdram.ready.eq(1)
+            with m.If(self.i_sdram.valid):
+                m.d.comb += [self.put.eq(high), self.put_word.eq(Cat(low, self.i_sdram.payload))]
+                m.d.sync += [high.eq(~high), low.eq(self.i_sdram.payload)]
+            with m.If(self.put_words == count):
                 self._done(m)
 
     def _run(self, m: Module) -> None:
         """What begins and ends runs."""
-        core = self.core
+        core, supply = self.core, self.supply
         with m.State("RUN"):
+            # INFER's samples are each record once, in their order.
+            run, infer = self.run, self.command == Command.INFER
             m.d.comb += self.step.eq(1)
-            m.d.sync += [self.place.eq(self.word), self.infer.eq(self.command == Command.INFER)]
+            m.d.sync += self.infer.eq(infer)
             if self.design.batch > 1:
-                m.d.sync += self.batch.eq(Mux(self.command == Command.INFER, 0, self.argument) + 1)
-            with m.Switch(self.index - 1):
-                for number, register in enumerate(self.run.values()):
-                    with m.Case(number):
-                        m.d.sync += register.eq(self.place)
+                m.d.sync += self.batch.eq(Mux(infer, 0, self.argument) + 1)
+            with m.If(self.index == 2):
+                m.d.sync += [
+                    run["first"].eq(self.place),
+                    run["records"].eq(self.before),
+                    run["samples"].eq(self.before),
+                    run["seed"].eq(0),
+                ]
             with m.If(self.index == self.words):
-                m.next = "START"
+                m.next = "EMPTY"
+            with m.Else(), m.Switch(self.index):
+                for number, name in enumerate(_SAMPLES + _LEARNING):
+                    with m.Case(number):
+                        if number >= 2:
+                            m.d.sync += run[name].eq(self.word)
+        # A run begins with an empty buffer, and when its first sample is loaded.
+        with m.State("EMPTY"):
+            m.d.comb += self.reset_core.eq(1)
+            m.next = "FILL"
+        with m.State("FILL"):
+            m.d.comb += supply.begin.eq(1)
+            m.next = "LOAD"
+        with m.State("LOAD"), m.If(core.loaded):
+            m.next = "START"
         with m.State("START"):
             m.d.comb += core.start.eq(1)
             self._done(m)
         with m.State("STOP"):
-            m.d.comb += core.stop.eq(1)
+            m.d.comb += [core.stop.eq(1), supply.cancel.eq(1)]
             self._done(m)
+        # The core swallows what has been asked for.
         with m.State("RESET"):
-            m.d.comb += self.reset_core.eq(1)
-            m.d.sync += self.accepted.eq(0)
-            self._done(m)
+            m.d.comb += [self.reset_core.eq(1), supply.cancel.eq(1)]
+            with m.If(~supply.busy):
+                self._done(m)
         if self.design.seeded_weights:
             with m.State("INITIALIZE"):
                 m.d.comb += core.initialize.eq(1)

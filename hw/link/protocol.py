@@ -31,13 +31,14 @@ class Command(enum.IntEnum):
     STATUS = 2
     WRITE_WEIGHTS = 3
     READ_WEIGHTS = 4
-    SAMPLES = 5
-    TRAIN = 6
-    INFER = 7
-    STOP = 8
-    READ_PREDICTIONS = 9
-    RESET = 10
-    INITIALIZE = 11
+    WRITE_SAMPLES = 5
+    READ_SAMPLES = 6
+    TRAIN = 7
+    INFER = 8
+    STOP = 9
+    READ_PREDICTIONS = 10
+    RESET = 11
+    INITIALIZE = 12
 
 
 class Status(enum.IntEnum):
@@ -61,16 +62,15 @@ STATUS_WORDS = (
     "clocks_high",
     "stalls_low",
     "stalls_high",
-    "accepted_words",
     "prediction_words",
     "lost_predictions",
 )
 #: Bits of the first one.
-STATUS_FLAGS = ("busy", "done", "loaded", "initializing")
+STATUS_FLAGS = ("busy", "done", "loaded", "initializing", "sdram_initialized")
 
 
-def identity(design: Design) -> dict[str, int]:
-    """Words of a reply to IDENTIFY, in their order."""
+def identity(design: Design, sdram_words: int) -> dict[str, int]:
+    """Words of a reply to IDENTIFY, in their order; `sdram_words` of 32 bits."""
     text = json.dumps(dataclasses.asdict(design), sort_keys=True)
     return {
         "magic": MAGIC,
@@ -84,6 +84,8 @@ def identity(design: Design) -> dict[str, int]:
         "batch": design.batch,
         "packet_words": PACKET_WORDS,
         "prediction_words": prediction_words(design),
+        "record_words": design.record_words,
+        "sdram_words": sdram_words,
     }
 
 
