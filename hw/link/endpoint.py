@@ -235,7 +235,11 @@ class LinkEndpoint(wiring.Component):
             Command.READ_WEIGHTS: ("READ", words == 2, read),
             Command.WRITE_SAMPLES: ("WRITE_SAMPLES", words >= 2, plain + place),
             Command.READ_SAMPLES: ("READ_SAMPLES", words == 2, plain + read),
-            Command.TRAIN: ("RUN", words == len(_SAMPLES + _LEARNING), [(Status.BAD_VALUE, train), *place]),
+            Command.TRAIN: (
+                "RUN",
+                words == len(_SAMPLES + _LEARNING),
+                [(Status.BAD_VALUE, train), *place],
+            ),
             Command.INFER: ("RUN", words == 2, [(Status.BAD_VALUE, infer), *place]),
             Command.STOP: ("STOP", none, plain),
             Command.READ_PREDICTIONS: ("PREDICTIONS", none, []),
@@ -276,7 +280,9 @@ class LinkEndpoint(wiring.Component):
 
     def _lists(self, m: Module) -> None:
         """IDENTIFY, STATUS: one value after the other. READ_PREDICTIONS: as many as there are."""
-        identities = [Const(value, 32) for value in identity(self.design, self.sdram_words).values()]
+        identities = [
+            Const(value, 32) for value in identity(self.design, self.sdram_words).values()
+        ]
         for state, words in {"IDENTIFY": identities, "STATUS": self.states}.items():
             with m.State(state):
                 m.d.comb += [self.put.eq(1), self.put_word.eq(Array(words)[self.put_words])]

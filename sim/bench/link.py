@@ -1,4 +1,6 @@
-"""A system in simulation, behind a serial port: what a host program talks to instead of a board."""
+"""A system in simulation, with an SDRAM and behind a serial port: what a host program talks to
+instead of a board.
+"""
 
 import contextlib
 import shutil
@@ -13,6 +15,7 @@ from hw.errors import ToolError
 from hw.system import System
 from hw.verilog import to_verilog
 from sim import simulator
+from sim.bench import sdram
 
 BENCH = Path(__file__).parent / "link_bench.sv"
 
@@ -69,7 +72,7 @@ class SimulatedPort:
 def simulated(
     system: System, *, keep: Path | None = None, seed: int = 1, optimize: int = 2
 ) -> Iterator[SimulatedPort]:
-    """`system` in Verilator, for the `with` block.
+    """`system` and its SDRAM in Verilator, for the `with` block.
 
     Parameters
     ----------
@@ -78,7 +81,8 @@ def simulated(
     seed : of uninitialised memories in the simulation.
     optimize : the C++ compiler's level, see sim.simulator.build.
 
-    Raises ToolError when the simulator is missing or fails.
+    Raises ToolError when the simulator is missing or fails, and when a command to the SDRAM breaks
+    one of its rules.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = keep or Path(scratch)
@@ -92,12 +96,18 @@ def simulated(
 
 
 def _build(system: System, folder: Path, optimize: int) -> simulator.Build:
-    header = [f"`define SYSTEM {system.module_name}", f"`define DIVISOR {system.divisor}"]
+    timing = system.timing
+    header = [
+        f"`define SYSTEM {system.module_name}",
+        f"`define DIVISOR {system.divisor}",
+        f"`define ROW_BITS {timing.chip.row_bits}",
+        sdram.chip_macro(timing.chip, timing.frequency_mhz),
+    ]
     source = folder / "link.sv"
     parts = [*header, BENCH.read_text(encoding="utf-8"), to_verilog(system)]
     source.write_text("\n".join(parts), encoding="utf-8")
     public = ["finished", "exchange", "count", "patience", "whole"]
-    return simulator.build([source], "link_bench", public=public, optimize=optimize)
+    return simulator.build([sdram.MODEL, source], "link_bench", public=public, optimize=optimize)
 
 
 class _Bench:
@@ -125,7 +135,8 @@ class _Bench:
                 seed=seed,
             )
         except ToolError as error:
-            self._error = error
+            said = sdram.complaint(log)
+            self._error = ToolError(f"{said}; log: {log.absolute()}") if said else error
         finally:
             # If it has failed before it called, nobody else will.
             if not self._connected:

@@ -1,6 +1,8 @@
 // The host's end of the line to a system: bytes from a file go out, bytes that come in go to a file.
+// At the system's other pins is the model of its SDRAM.
 //
-// Before it stand, generated for each system: SYSTEM (its module), DIVISOR (clocks of a bit).
+// Before it stand, generated for each system: SYSTEM (its module), DIVISOR (clocks of a bit),
+// ROW_BITS, and CHIP (parameters of the model).
 
 module link_bench;
   // An exchange begins when Python changes `exchange`, and ends when all `count` bytes of
@@ -18,11 +20,29 @@ module link_bench;
   always_ff @(posedge clk) rst <= 0;
 
   logic out = 1, in;
+  logic sdram__clk_en, sdram__cs, sdram__ras, sdram__cas, sdram__we, sdram__dq_oe;
+  logic [1:0] sdram__ba, sdram__dqm;
+  logic [`ROW_BITS-1:0] sdram__a;
+  logic [15:0] sdram__dq_o, sdram__dq_i;
   `SYSTEM dut (
-      .clk,
-      .rst,
       .rx(out),
-      .tx(in)
+      .tx(in),
+      .*
+  );
+
+  sdram_model #(`CHIP) chip (
+      .clk(clk),
+      .cke(sdram__clk_en),
+      .cs_n(!sdram__cs),
+      .ras_n(!sdram__ras),
+      .cas_n(!sdram__cas),
+      .we_n(!sdram__we),
+      .ba(sdram__ba),
+      .a(13'(sdram__a)),
+      .dqm(sdram__dqm),
+      .dq_i(sdram__dq_o),
+      .dq_driven(sdram__dq_oe),
+      .dq_o(sdram__dq_i)
   );
 
   byte unsigned bytes[1 << 20];

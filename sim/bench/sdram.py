@@ -66,6 +66,13 @@ def chip_macro(chip: SdramChip, frequency_mhz: float) -> str:
     return "`define CHIP " + ", ".join(f".{name}(64'd{value})" for name, value in values.items())
 
 
+def complaint(log: Path) -> str | None:
+    """What the model's monitor has said in the log of a simulation that it ended."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    said = _ERROR.search(text)
+    return f"SDRAM: {said[1]}" if said else None
+
+
 def _simulate(
     build: simulator.Build, folder: Path, most: int, plusargs: list[str], seed: int
 ) -> None:
@@ -78,10 +85,10 @@ def _simulate(
         )
     except ToolError:
         # cocotb only says that the simulation ended.
-        said = _ERROR.search(log.read_text(encoding="utf-8", errors="replace"))
+        said = complaint(log)
         if said is None:
             raise
-        raise ToolError(f"SDRAM: {said[1]}; log: {log}") from None
+        raise ToolError(f"{said}; log: {log}") from None
 
 
 @dataclass(frozen=True)
