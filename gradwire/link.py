@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ from hw.link.protocol import (
 from sim.bench.log import addresses, flatten
 from sim.bench.run import Progress
 from sim.golden import LearningRate, Weights
+from sim.records import pack
 
 _END = bytes([END])
 _ESCAPES = ((ESC, bytes([ESC, ESC_ESC])), (END, bytes([ESC, ESC_END])))
@@ -37,8 +39,11 @@ _ATTEMPTS = 5
 # Answers to earlier requests that may come before the one that is waited for.
 _STRAYS = 100
 
-# Packets of samples between two reports of progress.
+# Requests that are on the way at a time, where they may be. What lies between two of them means
+# nothing, and gives the machine the time to carry out the first: it takes 1,100 clocks at most, and
+# a byte 40 at least.
 _BURST = 16
+_BETWEEN = 32 * _END
 
 _TIMEOUT = 1.0  # seconds, of a serial port
 
@@ -129,31 +134,68 @@ class Link:
         Raises ToolError if it refuses, or does not answer however often it is asked. The machine
         knows a request that it has already carried out, and does not do it again.
         """
-        self._sequence = (self._sequence + 1) % 256
-        packet = encode(command, self._sequence, argument, body)
+        packet = self._packet(command, argument, body)
         for _ in range(_ATTEMPTS):
             self._port.write(packet)
-            answer = self._answer(command)
-            if answer is None or answer.unread:
-                continue
-            if answer.status != Status.OK:
-                why = _REASONS[answer.status]
-                raise ToolError(f"the machine refuses {_name(command)}: {why}")
-            return answer.words
-        raise ToolError(f"the machine does not answer: {_name(command)} was sent {_ATTEMPTS} times")
+            answer = self._answer(command, [self._sequence])
+            if answer and not answer.unread:
+                return answer.words
+        raise _silent(command)
 
-    def _answer(self, command: Command) -> Answer | None:
-        """To the last request, or to one that came broken; None if none comes."""
+    def request_each(self, command: Command, bodies: Iterable[Sequence[int]]) -> Iterator[int]:
+        """Many requests without an answer's words; yields now and then how many are carried out.
+
+        The line does not wait for answers, of which a USB port gives a few hundred a second. So it
+        must not matter whether a request is carried out twice, or after the next one.
+
+        Raises ToolError as `request` does.
+        """
+        bodies, done = iter(bodies), 0
+        while burst := list(itertools.islice(bodies, _BURST)):
+            self._burst(command, burst)
+            done += len(burst)
+            yield done
+
+    def _burst(self, command: Command, bodies: Sequence[Sequence[int]]) -> None:
+        left = {}
+        for body in bodies:
+            packet = self._packet(command, 0, body)
+            left[self._sequence] = packet
+        for _ in range(_ATTEMPTS):
+            for packet in left.values():
+                self._port.write(packet + _BETWEEN)
+            last = [*left][-1]
+            # Answers come in the order of the requests: behind the last one's nothing comes.
+            while last in left and (answer := self._answer(command, left)):
+                if not answer.unread:
+                    del left[answer.sequence]
+            if not left:
+                return
+        raise _silent(command)
+
+    def _packet(self, command: Command, argument: int, body: Sequence[int]) -> bytes:
+        self._sequence = (self._sequence + 1) % 256
+        return encode(command, self._sequence, argument, body)
+
+    def _answer(self, command: Command, sequences: Container[int]) -> Answer | None:
+        """To one of the requests on the way, or to one that came broken; None if none comes."""
         for _ in range(_STRAYS):
             text = self._port.read_until(_END)
             if not text.endswith(_END):
                 return None
             answer = decode(text[:-1])
-            if answer and (
-                answer.unread or (answer.sequence, answer.command) == (self._sequence, command)
-            ):
+            if answer and answer.unread:
+                return answer
+            if answer and answer.command == command and answer.sequence in sequences:
+                if answer.status != Status.OK:
+                    why = _REASONS[answer.status]
+                    raise ToolError(f"the machine refuses {_name(command)}: {why}")
                 return answer
         return None
+
+
+def _silent(command: Command) -> ToolError:
+    return ToolError(f"the machine does not answer: {_name(command)} was sent {_ATTEMPTS} times")
 
 
 def _name(command: Command) -> str:
@@ -166,8 +208,9 @@ class BoardStatus:
 
     Members
     -------
-    busy, done, loaded, initializing, trained, clocks, stalls : see hw.core.Core.
-    accepted_words : words of samples that it has taken since the last reset.
+    busy : a run is in progress, or samples that it has asked for are still coming.
+    done, loaded, initializing, trained, clocks, stalls : see hw.core.Core.
+    sdram_initialized : the SDRAM can be read and written; what is asked of it before waits.
     prediction_words : predictions that wait to be read.
     lost_predictions : of this run, for which there was no room.
     """
@@ -176,10 +219,10 @@ class BoardStatus:
     done: bool
     loaded: bool
     initializing: bool
+    sdram_initialized: bool
     trained: int
     clocks: int
     stalls: int
-    accepted_words: int
     prediction_words: int
     lost_predictions: int
 
@@ -187,13 +230,16 @@ class BoardStatus:
 class Board:
     """A machine with a link: trains, infers, and gives its weights back.
 
-    To begin with, a run that is still in progress is ended, and samples that wait are dropped;
-    weights stay.
+    To begin with, a run that is still in progress is ended; weights and samples stay.
 
     Parameters
     ----------
     port : the line to it.
     design : that it should be.
+
+    Members
+    -------
+    sdram_words : of 32 bits, in the machine's SDRAM.
 
     Raises ToolError, as all its methods do, if it does not answer or refuses, and InputError if it
     is another machine.
@@ -202,25 +248,28 @@ class Board:
     def __init__(self, port: Port, design: Design) -> None:
         self.design = design
         self._link = Link(port)
-        self._identify()
+        self.sdram_words = self._identify()
         self._link.request(Command.RESET)
 
-    def _identify(self) -> None:
-        expected = identity(self.design)
+    def _identify(self) -> int:
+        """Checks what it is; words of its SDRAM."""
+        expected = identity(self.design, sdram_words=0)
         found = self._link.request(Command.IDENTIFY).tolist()
         if len(found) != len(expected):
             raise ToolError(
                 f"the machine describes itself in {len(found)} words, not {len(expected)}"
             )
-        for (name, ours), theirs in zip(expected.items(), found, strict=True):
-            if name != "design" and ours != theirs:
+        words = dict(zip(expected, found, strict=True))
+        for name, theirs in words.items():
+            if name not in ("design", "sdram_words") and theirs != expected[name]:
                 what = name.replace("_", " ")
-                raise InputError(f"{what} of the machine must be {ours}, not {theirs}")
-        if found[list(expected).index("design")] != expected["design"]:
+                raise InputError(f"{what} of the machine must be {expected[name]}, not {theirs}")
+        if words["design"] != expected["design"]:
             raise InputError(
                 f"the machine must be {self.design.name} in every parameter; this one has another "
                 "mapping, activation function or number of stages"
             )
+        return words["sdram_words"]
 
     def status(self) -> BoardStatus:
         """What it is doing."""
@@ -232,7 +281,6 @@ class Board:
             trained=found["trained"],
             clocks=found["clocks_high"] << 32 | found["clocks_low"],
             stalls=found["stalls_high"] << 32 | found["stalls_low"],
-            accepted_words=found["accepted_words"],
             prediction_words=found["prediction_words"],
             lost_predictions=found["lost_predictions"],
         )
@@ -277,60 +325,91 @@ class Board:
         while self.status().initializing:
             pass
 
-    def train(
+    def load_samples(
         self,
         inputs: np.ndarray,
         labels: np.ndarray,
+        progress: Progress = lambda *_, **__: None,
+    ) -> None:
+        """Write samples, one row each, to the SDRAM, as its records from number 0 on.
+
+        Raises InputError if the samples do not fit the design or the SDRAM.
+        """
+        words = self._records(inputs, labels).ravel()
+        if words.size > self.sdram_words:
+            raise InputError(
+                f"samples must fit into the SDRAM's {self.sdram_words:,} words, "
+                f"not need {words.size:,}"
+            )
+        most = PACKET_WORDS - 1
+        bodies = ([k, *words[k : k + most].tolist()] for k in range(0, words.size, most))
+        for done in self._link.request_each(Command.WRITE_SAMPLES, bodies):
+            share = min(done * most, words.size) / words.size
+            progress("loading samples", int(share * len(inputs)), len(inputs))
+
+    def read_samples(self, first: int, count: int) -> np.ndarray:
+        """Words of the SDRAM, uint32, from word `first` on."""
+        parts = [np.empty(0, np.uint32)]
+        for place in range(first, first + count, PACKET_WORDS):
+            size = min(PACKET_WORDS, first + count - place)
+            parts.append(self._read(Command.READ_SAMPLES, 0, [place, size], size))
+        return np.concatenate(parts)
+
+    def train(
+        self,
         learning: LearningRate,
+        samples: int,
+        *,
+        records: int,
+        first: int = 0,
+        seed: int = 0,
         batch: int = 1,
         progress: Progress = lambda *_, **__: None,
     ) -> BoardStatus:
-        """Train on samples, one row each, and wait for the end; they are sent while it trains.
+        """Train on samples that are in the SDRAM, and wait for the end.
 
-        Raises InputError if the samples or the batch do not fit the design.
+        Parameters
+        ----------
+        learning : learning rate.
+        samples : how many to train on; more than `records` are several epochs.
+        records, first : number of the records of an epoch, and of the first of them.
+        seed : of each epoch's order, see sim.order; 0 for the order in which they are stored.
+        batch : size of the batches.
+        progress : called with the samples that the machine has begun with.
+
+        Raises InputError if the batch does not fit the design.
         """
         if not 1 <= batch <= self.design.batch:
             raise InputError(f"batch must be 1 to {self.design.batch}, not {batch}")
-        records = self._records(inputs, labels)
         rate, floor = (int(word.view(np.uint32)) for word in learning.words(batch))
-        run = [len(records), rate, learning.halve_every, floor, learning.age]
-        words, what = records.ravel(), "training on the machine"
-        # As many as there is room for, so that the run begins without waiting.
-        sent = self._send(words, 0)
+        run = [first, records, samples, seed, rate, learning.halve_every, floor, learning.age]
         self._link.request(Command.TRAIN, batch - 1, run)
-        while sent < words.size:
-            sent = self._send(words, sent)
-            progress(what, sent // records.shape[1], len(records))
-        found = self._end()
-        progress(what, len(records), len(records))
+        while (found := self.status()).busy:
+            progress("training on the machine", found.trained, samples)
+        progress("training on the machine", found.trained, samples)
         return found
 
-    def infer(self, inputs: np.ndarray, progress: Progress = lambda *_, **__: None) -> np.ndarray:
-        """Outputs for samples, one row each; shape (samples, outputs), float32.
-
-        Raises InputError if the samples do not fit the design.
-        """
+    def infer(
+        self, first: int, count: int, progress: Progress = lambda *_, **__: None
+    ) -> np.ndarray:
+        """Outputs for `count` records of the SDRAM; shape (count, outputs), float32."""
         outputs = self.design.layers[-1]
-        records = self._records(inputs, np.zeros((len(inputs), outputs), np.float32))
-        self._link.request(Command.INFER, 0, [len(records)])
         # No more at once than there is room for the outputs of.
-        room, found = prediction_words(self.design) // outputs, []
-        for first in range(0, len(records), room):
-            part = records[first : first + room]
-            sent = 0
-            while sent < part.size:
-                sent = self._send(part.ravel(), sent)
-            left = len(part) * outputs
+        room, found = prediction_words(self.design) // outputs, [np.empty(0, np.uint32)]
+        for place in range(first, first + count, room):
+            part = min(room, first + count - place)
+            self._link.request(Command.INFER, 0, [place, part])
+            left = part * outputs
             while left:
                 words = self._link.request(Command.READ_PREDICTIONS, min(left, PACKET_WORDS))
                 left -= len(words)
                 found.append(words)
-            progress("inferring on the machine", first + len(part), len(records))
-        self._end()
+            self._end()
+            progress("inferring on the machine", place + part - first, count)
         return np.concatenate(found).view(np.float32).reshape(-1, outputs)
 
     def _records(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Samples as the machine takes them: uint32, one row each."""
+        """Samples as the machine stores them: uint32, one row each."""
         sizes = self.design.layers[0], self.design.layers[-1]
         for name, rows, size in zip(("inputs", "labels"), (inputs, labels), sizes, strict=True):
             if rows.ndim != 2 or rows.shape[1] != size:
@@ -339,23 +418,11 @@ class Board:
             raise InputError(
                 f"samples must be 1 or more, as many as labels, not {len(inputs)} and {len(labels)}"
             )
-        rows = np.concatenate([inputs, labels], axis=1)
-        return np.ascontiguousarray(rows, np.float32).view(np.uint32)
+        return pack(self.design, inputs, labels)
 
-    def _send(self, words: np.ndarray, sent: int) -> int:
-        """Send samples' words until the buffer is full, or some time has passed; how many went."""
-        for _ in range(_BURST):
-            part = words[sent : sent + PACKET_WORDS]
-            taken = int(self._read(Command.SAMPLES, 0, part, 1)[0])
-            sent += taken
-            if taken < len(part) or sent == len(words):
-                break
-        return sent
-
-    def _end(self) -> BoardStatus:
-        while (found := self.status()).busy:
+    def _end(self) -> None:
+        while self.status().busy:
             pass
-        return found
 
 
 class _Places:

@@ -135,8 +135,8 @@ class _Bench:
                 seed=seed,
             )
         except ToolError as error:
-            said = sdram.complaint(log)
-            self._error = ToolError(f"{said}; log: {log.absolute()}") if said else error
+            said = sdram.complaint(self._log)
+            self._error = ToolError(f"{said}; log: {self._log.absolute()}") if said else error
         finally:
             # If it has failed before it called, nobody else will.
             if not self._connected:
