@@ -335,7 +335,7 @@ class Board:
 
         Raises InputError if the samples do not fit the design or the SDRAM.
         """
-        words = self._records(inputs, labels).ravel()
+        words = pack(self.design, inputs, labels).ravel()
         if words.size > self.sdram_words:
             raise InputError(
                 f"samples must fit into the SDRAM's {self.sdram_words:,} words, "
@@ -407,18 +407,6 @@ class Board:
             self._end()
             progress("inferring on the machine", place + part - first, count)
         return np.concatenate(found).view(np.float32).reshape(-1, outputs)
-
-    def _records(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Samples as the machine stores them: uint32, one row each."""
-        sizes = self.design.layers[0], self.design.layers[-1]
-        for name, rows, size in zip(("inputs", "labels"), (inputs, labels), sizes, strict=True):
-            if rows.ndim != 2 or rows.shape[1] != size:
-                raise InputError(f"{name} must have the shape (samples, {size}), not {rows.shape}")
-        if len(inputs) != len(labels) or not len(inputs):
-            raise InputError(
-                f"samples must be 1 or more, as many as labels, not {len(inputs)} and {len(labels)}"
-            )
-        return pack(self.design, inputs, labels)
 
     def _end(self) -> None:
         while self.status().busy:

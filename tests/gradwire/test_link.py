@@ -13,6 +13,7 @@ from hw.design import Design
 from hw.errors import InputError, ToolError
 from hw.link.protocol import Command, Status, identity
 from hw.schedule import design_for, make_schedule
+from hw.sdram.chips import find_chip
 from hw.system import System
 from sim.bench.link import simulated
 from sim.bench.log import flatten
@@ -20,23 +21,35 @@ from sim.cycles import CycleModel
 from sim.datasets import red
 from sim.golden import Golden, LearningRate, initial_weights
 from sim.initial import seeded_weights
+from sim.order import epoch_order
+from sim.records import pack
 
 RED = design_for((3, 3, 3, 1))
+CHIP = find_chip("MT48LC16M16A2-75")
+SDRAM_WORDS = 8 << 20
 
 
 def system(design):
     # 4 clocks a bit: a byte takes 40.
-    return System(make_schedule(design), 1e6, 250e3, 400e-6)
+    return System(make_schedule(design), 50e6, 12.5e6, CHIP, 8e-6)
 
 
 def bits(weights):
     return flatten(weights).view(np.uint32).tolist()
 
 
-def trained(design, weights, learning, data, batch=1):
+def both(data):
+    """Inputs and labels of all samples, to train on and then to test on."""
+    return (
+        np.concatenate([data.train_inputs, data.test_inputs]),
+        np.concatenate([data.train_labels, data.test_labels]),
+    )
+
+
+def trained(design, weights, learning, inputs, labels, batch=1):
     golden = Golden(design, weights, learning, batch)
-    for index, (x, y) in enumerate(zip(data.train_inputs, data.train_labels, strict=True), 1):
-        golden.train(x, y, index == len(data.train_inputs))
+    for index, (x, y) in enumerate(zip(inputs, labels, strict=True), 1):
+        golden.train(x, y, index == len(inputs))
     return golden
 
 
@@ -52,24 +65,31 @@ def test_red_trains_and_comes_back_bit_exact():
 
     with simulated(system(RED), optimize=0) as port:
         board = Board(port, RED)
+        assert board.sdram_words == SDRAM_WORDS
         board.load_weights(start, progress)
         assert bits(board.read_weights(progress)) == bits(start)
-        status = board.train(data.train_inputs, data.train_labels, learning, progress=progress)
-        golden = trained(RED, start, learning, data)
+        board.load_samples(*both(data), progress)
+        stored = pack(RED, *both(data)).ravel()
+        assert board.read_samples(0, stored.size).tolist() == stored.tolist()
+        status = board.train(learning, 64, records=64, progress=progress)
+        golden = trained(RED, start, learning, data.train_inputs, data.train_labels)
         assert bits(board.read_weights()) == bits(golden.weights) != bits(start)
-        # All samples fitted into the buffer, so that the run never waited.
         model = CycleModel(make_schedule(RED))
         assert status.clocks == model.run_clocks(model.starts(64, 1))
         assert (status.busy, status.done, status.trained, status.stalls) == (False, True, 64, 0)
 
-        found = board.infer(data.test_inputs, progress)
+        found = board.infer(64, 20, progress)
         assert found.tolist() == [golden.infer(x).tolist() for x in data.test_inputs]
+        assert bits(board.read_weights()) == bits(golden.weights)
+        # The same samples are still there, and train as well again.
+        board.load_weights(start)
+        board.train(learning, 64, records=64)
         assert bits(board.read_weights()) == bits(golden.weights)
     for what in {what for what, _, _ in said}:
         done = [each[1] for each in said if each[0] == what]
         total = said[-1][2] if what == said[-1][0] else max(done)
         assert done == sorted(done) and done[-1] == total, what
-    assert len({what for what, _, _ in said}) == 4
+    assert len({what for what, _, _ in said}) == 5
 
 
 class BadLine:
@@ -99,20 +119,20 @@ class BadLine:
         return self.spoil(self.port.read_until(expected))
 
 
-def test_more_samples_than_fit_in_batches_over_a_bad_line():
-    """Records of an odd size, a buffer that runs full, weights in a bias bank."""
+def test_epochs_in_batches_over_a_bad_line():
+    """More samples than the buffer holds, records of an odd size, weights in a bias bank."""
     design = Design(
         layers=(5, 4, 2),
         processing_elements=3,
         mapping=("row", "column"),
         batch=8,
         buffer_vectors=16,
+        sample_format="bytes",
         seeded_weights=True,
     )
     rng = np.random.default_rng(1)
-    inputs = rng.standard_normal((150, 5)).astype(np.float32)
-    labels = rng.integers(0, 2, (150, 2)).astype(np.float32)
-    data = dataclasses.replace(red(1, 1, 1), train_inputs=inputs, train_labels=labels)
+    inputs = rng.integers(0, 256, (1200, 5)).astype(np.float32) / np.float32(256)
+    labels = rng.integers(0, 2, (1200, 2)).astype(np.float32)
     learning = LearningRate(rate=0.5, halve_every=50)
     with simulated(system(design), optimize=0) as port:
         line = BadLine(port, 5)
@@ -120,12 +140,22 @@ def test_more_samples_than_fit_in_batches_over_a_bad_line():
         board.initialize(11)
         start = seeded_weights(design, 11)
         assert bits(board.read_weights()) == bits(start)
-        status = board.train(inputs, labels, learning, batch=8)
-        golden = trained(design, start, learning, data, batch=8)
-        assert bits(board.read_weights()) == bits(golden.weights)
-        assert (status.trained, status.accepted_words) == (150, 1050)
-        found = board.infer(inputs)
-        assert found.tolist() == [golden.infer(x).tolist() for x in inputs]
+        # Several packets at a time are on the way.
+        board.load_samples(inputs, labels)
+        stored = pack(design, inputs, labels).ravel()
+        assert stored.size > 9 * 511
+        assert board.read_samples(0, stored.size).tolist() == stored.tolist()
+        for seed in (0, 77):
+            # Two epochs and a half of 60 records; batches run over their ends.
+            status = board.train(learning, 150, records=60, first=1001, seed=seed, batch=8)
+            order = np.concatenate([epoch_order(seed, epoch, 60) for epoch in range(3)])
+            order = 1001 + order[:150].astype(int)
+            golden = trained(design, start, learning, inputs[order], labels[order], batch=8)
+            start = golden.weights
+            assert bits(board.read_weights()) == bits(start)
+            assert (status.trained, status.stalls) == (150, 0)
+        found = board.infer(200, 300)
+        assert found.tolist() == [golden.infer(x).tolist() for x in inputs[200:500]]
         assert board.status().lost_predictions == 0
     assert line.bad > 20
 
@@ -172,7 +202,7 @@ def answer(status, sequence, command, body=()):
 def identified(design):
     def answers(request):
         command, sequence = request
-        body = list(identity(design).values()) if command == Command.IDENTIFY else []
+        body = list(identity(design, SDRAM_WORDS).values()) if command == Command.IDENTIFY else []
         return answer(Status.OK, sequence, command, body)
 
     return answers
@@ -240,18 +270,43 @@ def test_another_machine(changes, text):
         Board(Scripted(identified(other)), RED)
 
 
+def test_a_burst_is_sent_again_as_far_as_it_is_not_answered():
+    came = []
+
+    def answers(request):
+        came.append(request[1])
+        if came.count(request[1]) == 1 and request[1] in (2, 5, 16):
+            return b"" if request[1] == 5 else answer(Status.BAD_CRC, 0, 0)
+        return answer(Status.OK, request[1], request[0]) * (1 + (request[1] == 3))
+
+    bodies = [[k, 7] for k in range(18)]
+    done = list(Link(Scripted(answers)).request_each(Command.WRITE_SAMPLES, bodies))
+    assert done == [16, 18]
+    assert came == [*range(1, 17), 2, 5, 16, 17, 18]
+
+
+def test_a_burst_that_is_refused_or_never_answered():
+    link = Link(Scripted(lambda request: answer(Status.BUSY, request[1], request[0])))
+    with pytest.raises(ToolError, match=r'^the machine refuses the request "write samples": it is'):
+        list(link.request_each(Command.WRITE_SAMPLES, [[0, 1]]))
+    with pytest.raises(ToolError, match=r'^the machine does not answer: .* "write samples" was'):
+        list(Link(Silent()).request_each(Command.WRITE_SAMPLES, [[0, 1]] * 3))
+
+
 def test_bad_samples():
     board = Board(Scripted(identified(RED)), RED)
     good = np.zeros((2, 3), np.float32), np.zeros((2, 1), np.float32)
-    rate = LearningRate(rate=0.1)
     with pytest.raises(InputError, match=r"the shape \(samples, 3\), not \(2, 4\)"):
-        board.train(np.zeros((2, 4), np.float32), good[1], rate)
-    with pytest.raises(InputError, match="1 or more, as many as labels, not 2 and 1"):
-        board.train(good[0], good[1][:1], rate)
-    with pytest.raises(InputError, match="1 or more, as many as labels, not 0 and 0"):
-        board.infer(good[0][:0])
+        board.load_samples(np.zeros((2, 4), np.float32), good[1])
+    with pytest.raises(InputError, match="as many labels as inputs, not 1 and 2"):
+        board.load_samples(good[0], good[1][:1])
+    with pytest.raises(
+        InputError, match=r"^samples must fit into the SDRAM's 8,388,608 words, not need 8,388,612$"
+    ):
+        count = SDRAM_WORDS // 4 + 1
+        board.load_samples(np.zeros((count, 3), np.float32), np.zeros((count, 1), np.float32))
     with pytest.raises(InputError, match="batch must be 1 to 1, not 2"):
-        board.train(*good, rate, batch=2)
+        board.train(LearningRate(rate=0.1), 2, records=2, batch=2)
 
 
 def test_what_is_no_answer():
