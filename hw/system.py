@@ -95,6 +95,13 @@ class System(wiring.Component):
         _join(m, endpoint.core, core)
         _join(m, endpoint.supply, supply)
         m.d.comb += [
+            supply.released.eq(core.released),
+            supply.loaded.eq(core.loaded),
+            core.start.eq(supply.start),
+            memory.refresh.eq(supply.refresh),
+            supply.refreshed.eq(memory.refreshed),
+        ]
+        m.d.comb += [
             uart_in.rx.eq(self.rx),
             self.tx.eq(uart_out.tx),
             packets.byte.eq(uart_in.data),

@@ -11,10 +11,10 @@ from hw.link.protocol import PACKET_WORDS, Command, Status, identity, prediction
 from hw.schedule import Schedule
 from hw.sdram.chips import DATA_BITS, SdramChip
 from hw.sdram.splitter import request_layout
-from hw.supply import SampleSupply
+from hw.supply import SampleSupply, most_records
 
 # The core's ports that the link has nothing to do with.
-_NOT_OURS = {"i", "input_delta", "input_delta_valid"}
+_NOT_OURS = {"start", "i", "released", "input_delta", "input_delta_valid"}
 
 # Words of a run that TRAIN brings, in this order, for the supply and for the core. INFER brings the
 # first two.
@@ -45,7 +45,7 @@ class LinkEndpoint(wiring.Component):
     start_reply, reply_header, reply_words, replying, reply_address, reply_word : see
         PacketTransmitter.
     reset_core : reset the core.
-    core : the core's ports, but for its samples and deltas.
+    core : the core's ports, but for its samples, deltas and start, which is the supply's.
     supply : those of SampleSupply that say what it shall bring.
     o_request, o_sdram, i_sdram, sdram_initialized : request, i, o and initialized of
         SdramController, while the supply is not busy.
@@ -57,9 +57,8 @@ class LinkEndpoint(wiring.Component):
         self.schedule = schedule
         self.design = schedule.design
         self.chip = chip
-        #: 32-bit words of the SDRAM, and how many records fit.
+        #: 32-bit words of the SDRAM.
         self.sdram_words = chip.words * DATA_BITS // 32
-        self.sdram_records = self.sdram_words // self.design.record_words
         core = Core(schedule).signature.members
         supply = SampleSupply(schedule, chip).signature.members
         words = range(PACKET_WORDS + 1)
@@ -152,13 +151,11 @@ class LinkEndpoint(wiring.Component):
         """A queue of what the core's runs have put out; a run begins with an empty one."""
         core = self.core
         queue = SyncFIFOBuffered(width=32, depth=prediction_words(self.design))
-        begins = Signal()
-        m.submodules.predictions = ResetInserter(begins)(queue)
+        m.submodules.predictions = ResetInserter(self.reset_core)(queue)
         self.queue = queue
         self.lost = Signal(32)
-        m.d.comb += begins.eq(core.start | self.reset_core)
         m.d.comb += [queue.w_data.eq(core.prediction), queue.w_en.eq(core.prediction_valid)]
-        with m.If(begins):
+        with m.If(self.reset_core):
             m.d.sync += self.lost.eq(0)
         with m.Elif(core.prediction_valid & ~queue.w_rdy):
             m.d.sync += self.lost.eq(self.lost + 1)
@@ -259,7 +256,7 @@ class LinkEndpoint(wiring.Component):
             with m.Case(Command.WRITE_SAMPLES, Command.READ_SAMPLES):
                 m.d.comb += size.eq(self.sdram_words)
             with m.Case(Command.TRAIN, Command.INFER):
-                m.d.comb += size.eq(self.sdram_records)
+                m.d.comb += size.eq(most_records(design, self.chip))
             with m.Default():
                 with m.If(bank < design.processing_elements):
                     m.d.comb += size.eq(design.bank_words)
@@ -419,23 +416,15 @@ class LinkEndpoint(wiring.Component):
                     run["seed"].eq(0),
                 ]
             with m.If(self.index == self.words):
-                m.next = "EMPTY"
+                m.next = "BEGIN"
             with m.Else(), m.Switch(self.index):
                 for number, name in enumerate(_SAMPLES + _LEARNING):
                     with m.Case(number):
                         if number >= 2:
                             m.d.sync += run[name].eq(self.word)
-        # A run begins with an empty buffer, and when its first sample is loaded.
-        with m.State("EMPTY"):
-            m.d.comb += self.reset_core.eq(1)
-            m.next = "FILL"
-        with m.State("FILL"):
-            m.d.comb += supply.begin.eq(1)
-            m.next = "LOAD"
-        with m.State("LOAD"), m.If(core.loaded):
-            m.next = "START"
-        with m.State("START"):
-            m.d.comb += core.start.eq(1)
+        # A run begins with an empty buffer.
+        with m.State("BEGIN"):
+            m.d.comb += [self.reset_core.eq(1), supply.begin.eq(1)]
             self._done(m)
         with m.State("STOP"):
             m.d.comb += [core.stop.eq(1), supply.cancel.eq(1)]

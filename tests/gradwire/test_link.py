@@ -21,7 +21,7 @@ from sim.cycles import CycleModel
 from sim.datasets import red
 from sim.golden import Golden, LearningRate, initial_weights
 from sim.initial import seeded_weights
-from sim.order import epoch_order
+from sim.order import run_order
 from sim.records import pack
 
 RED = design_for((3, 3, 3, 1))
@@ -148,8 +148,7 @@ def test_epochs_in_batches_over_a_bad_line():
         for seed in (0, 77):
             # Two epochs and a half of 60 records; batches run over their ends.
             status = board.train(learning, 150, records=60, first=1001, seed=seed, batch=8)
-            order = np.concatenate([epoch_order(seed, epoch, 60) for epoch in range(3)])
-            order = 1001 + order[:150].astype(int)
+            order = 1001 + run_order(60, 150, seed)
             golden = trained(design, start, learning, inputs[order], labels[order], batch=8)
             start = golden.weights
             assert bits(board.read_weights()) == bits(start)
