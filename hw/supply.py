@@ -214,7 +214,7 @@ class SampleSupply(wiring.Component):
         m = Module()
         m.submodules.order = order = EpochOrder(most_records(self.design, self.chip))
         m.d.comb += [
-            order.begin_run.eq(self.refresh & self.refreshed),
+            order.begin_run.eq(self.refresh & self.refreshed & ~self.cancel),
             order.records.eq(self.records),
             order.samples.eq(self.samples),
             order.seed.eq(self.seed),
@@ -225,7 +225,7 @@ class SampleSupply(wiring.Component):
         with m.If(self.begin_run):
             m.d.sync += [self.refresh.eq(1), starting.eq(1)]
         with m.Else():
-            with m.If(self.refreshed):
+            with m.If(self.refreshed | self.cancel):
                 m.d.sync += self.refresh.eq(0)
             with m.If(self.start | self.cancel):
                 m.d.sync += starting.eq(0)
