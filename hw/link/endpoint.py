@@ -22,7 +22,7 @@ _SAMPLES = ("first", "records", "samples", "seed")
 _LEARNING = ("rate", "halve_every", "floor", "age")
 
 # The supply's ports that say what it shall bring.
-_SUPPLY = ("begin", *_SAMPLES, "cancel", "busy")
+_SUPPLY = ("begin_run", *_SAMPLES, "cancel", "busy")
 
 _WEIGHT_LATENCY = 2  # of the core's weight port
 
@@ -424,7 +424,7 @@ class LinkEndpoint(wiring.Component):
                             m.d.sync += run[name].eq(self.word)
         # A run begins with an empty buffer.
         with m.State("BEGIN"):
-            m.d.comb += [self.reset_core.eq(1), supply.begin.eq(1)]
+            m.d.comb += [self.reset_core.eq(1), supply.begin_run.eq(1)]
             self._done(m)
         with m.State("STOP"):
             m.d.comb += [core.stop.eq(1), supply.cancel.eq(1)]

@@ -133,7 +133,7 @@ def prepare(port):
     """A line to a machine whose SDRAM is initialised."""
     line = Line(port)
     assert line.flags() == 0
-    while line.flags() != SDRAM_READY:
+    while not line.flags() & SDRAM_READY:
         pass
     return line
 
@@ -292,6 +292,33 @@ def test_a_run_stops_and_resets_and_says_that_it_is_busy(line):
     assert line.ask(INFER, 0, 0, 5) == (OK, [])
     line.settle()
     assert line.ask(PREDICTIONS, 5)[1] == outputs
+
+
+@pytest.mark.parametrize("ends", [RESET, STOP])
+def test_a_run_that_waits_for_the_sdram_ends(system, ends):
+    """It begins when the SDRAM is initialised, 10,000 clocks after the reset."""
+    with simulated(system, optimize=0) as port:
+        line = Line(port)
+        for sequence, command, body, expected in [
+            (1, TRAIN, (0, 5, 1000, 0, RATE, 0, 0, 0), []),
+            (2, STATUS, (), [BUSY_FLAG, *[0] * 7]),
+            (3, ends, (), []),
+            (4, STATUS, (), [0] * 8),
+        ]:
+            answers = line.answers(request(command, sequence, 0, *body), 100)
+            assert answers == [(OK, sequence, command, expected)]
+        while not line.flags() & SDRAM_READY:
+            pass
+        assert line.ask(STATUS) == (OK, IDLE)
+
+
+def test_samples_that_wait_for_the_sdram_are_written(system):
+    with simulated(system, optimize=0) as port:
+        line = Line(port)
+        asked = request(WRITE_SAMPLES, 1, 0, 3, 7, 8, 9)
+        assert line.answers(asked, 100) == []
+        assert line.answers(b"", 12_000) == [(OK, 1, WRITE_SAMPLES, [])]
+        assert line.ask(READ_SAMPLES, 0, 2, 5)[1][1:4] == [7, 8, 9]
 
 
 def test_a_repetition_is_answered_again_and_not_carried_out_again(line):
