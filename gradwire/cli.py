@@ -27,7 +27,7 @@ from gradwire import (
 )
 from gradwire import component as alone
 from gradwire import demo as main_job
-from gradwire.board import Outcome
+from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
 from gradwire.training import (
@@ -210,6 +210,10 @@ def _with_options(
 
 
 _for_a_design = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS)
+# A serial line and an SDRAM make bytes worth while.
+_for_a_board = _with_options(
+    "chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS | {"sample_format": "bytes"}
+)
 
 
 Json = Annotated[
@@ -451,7 +455,7 @@ def simulate(
 
 
 @boards.command("train")
-@_for_a_design
+@_for_a_board
 @_for_training
 def board_train(
     chosen: dict[str, Any],
@@ -462,19 +466,39 @@ def board_train(
         typer.Option(
             metavar="sim|DEV",
             help="Serial port of the board, such as /dev/ttyUSB0; sim simulates the machine with "
-            "its link, packet for packet.",
+            "its link and its SDRAM, packet for packet.",
             show_default=False,
         ),
     ],
     baud: Annotated[
         int, typer.Option(parser=_whole, metavar="N", help="Bits a second on the serial port.")
     ] = board.BAUD,
+    records: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Samples to store in the machine's SDRAM, which are trained on again and again; "
+            "all by default.",
+            show_default=False,
+        ),
+    ] = None,
+    shuffle_seed: Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="S",
+            help="Of the order of the stored samples, another one in each epoch; 0 for the order "
+            "in which they are stored.",
+        ),
+    ] = 0,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Train and test on a machine at the other end of a serial port, and read its weights back.
 
-    The options must be those that the machine was made with. Exit code 1 if its weights are not
+    The samples are written to the machine's SDRAM, from which it takes them while it trains. The
+    options must be those that the machine was made with. Exit code 1 if its weights are not
     those of the golden model, bit for bit.
     """
     with Reporter(quiet=as_json) as reporter:
@@ -482,7 +506,8 @@ def board_train(
         design = schedule.design
         task = _task(design, asked)
         _check_output(output)
-        outcome = board.train(schedule, task, port, baud, reporter)
+        epochs = Epochs(records, shuffle_seed)
+        outcome = board.train(schedule, task, epochs, port, baud, reporter)
     file = _save(design, task, outcome, output)
     found = results.on_board(design, task, outcome, port, file)
     _show(as_json, found, tables.on_board(found))

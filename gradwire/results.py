@@ -54,6 +54,7 @@ def on_board(
     status = found.status
     return _asked(design, task) | {
         "port": port,
+        "records": found.records,
         "bit_exact": found.exact,
         "clocks": status.clocks if status else None,
         "stalls": status.stalls if status else None,

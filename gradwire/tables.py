@@ -157,6 +157,8 @@ def _bar(value: float, most: float) -> str:
 def on_board(found: dict[str, Any]) -> list[object]:
     """What `gradwire board train` found, from its JSON."""
     rows = [("samples trained", f"{found['samples']:,}")]
+    if found["records"] != found["samples"]:
+        rows.append(("samples stored for it", f"{found['records']:,}"))
     if found["clocks"] is not None:
         rows.append(("clocks of the run", f"{found['clocks']:,}"))
         rows.append(("of which waiting for samples", f"{found['stalls']:,}"))

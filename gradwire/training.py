@@ -199,12 +199,18 @@ class Trained:
     interrupted: bool
 
 
-def train(design: Design, task: Task, progress: Progress = lambda *_, **__: None) -> Trained:
+def train(
+    design: Design,
+    task: Task,
+    progress: Progress = lambda *_, **__: None,
+    data: datasets.Dataset | None = None,
+) -> Trained:
     """Train on the golden model alone; Ctrl-C ends it after the batch that is being trained on.
 
-    Raises InputError if the data do not fit the network.
+    `data` are the task's samples, if they have been loaded already. Raises InputError if the data
+    do not fit the network.
     """
-    data = task.load(design)
+    data = data or task.load(design)
     golden = Golden(design, task.start(design), task.learning(design.batch), design.batch)
     total = task.samples + task.tests
     outputs, found = [], []
