@@ -23,6 +23,7 @@ from sim.golden import Golden, LearningRate, initial_weights
 from sim.initial import seeded_weights
 from sim.order import run_order
 from sim.records import pack
+from sim.supply import Epochs, SupplyModel
 
 RED = design_for((3, 3, 3, 1))
 CHIP = find_chip("MT48LC16M16A2-75")
@@ -32,6 +33,14 @@ SDRAM_WORDS = 8 << 20
 def system(design):
     # 4 clocks a bit: a byte takes 40.
     return System(make_schedule(design), 50e6, 12.5e6, CHIP, 8e-6)
+
+
+def predicted(design, samples, epochs, batch=1):
+    """Clocks and stalls of a run, by the cycle model."""
+    schedule = make_schedule(design)
+    model, supply = CycleModel(schedule), SupplyModel(schedule, system(design).timing)
+    starts = model.supplied_starts(samples, batch, supply=supply, epochs=epochs)
+    return model.run_clocks(starts), model.stalls(starts)
 
 
 def bits(weights):
@@ -74,8 +83,7 @@ def test_red_trains_and_comes_back_bit_exact():
         status = board.train(learning, 64, records=64, progress=progress)
         golden = trained(RED, start, learning, data.train_inputs, data.train_labels)
         assert bits(board.read_weights()) == bits(golden.weights) != bits(start)
-        model = CycleModel(make_schedule(RED))
-        assert status.clocks == model.run_clocks(model.starts(64, 1))
+        assert (status.clocks, status.stalls) == predicted(RED, 64, Epochs(64))
         assert (status.busy, status.done, status.trained, status.stalls) == (False, True, 64, 0)
 
         found = board.infer(64, 20, progress)
@@ -152,11 +160,36 @@ def test_epochs_in_batches_over_a_bad_line():
             golden = trained(design, start, learning, inputs[order], labels[order], batch=8)
             start = golden.weights
             assert bits(board.read_weights()) == bits(start)
-            assert (status.trained, status.stalls) == (150, 0)
+            epochs = Epochs(60, 1001, seed)
+            assert (status.clocks, status.stalls) == predicted(design, 150, epochs, batch=8)
+            assert status.trained == 150
         found = board.infer(200, 300)
         assert found.tolist() == [golden.infer(x).tolist() for x in inputs[200:500]]
         assert board.status().lost_predictions == 0
     assert line.bad > 20
+
+
+def test_a_run_that_waits_for_its_samples():
+    """An iteration is shorter than the SDRAM takes for a record; each run takes the same clocks."""
+    design = Design(layers=(40, 1), processing_elements=40, mapping=("column",), buffer_vectors=16)
+    rng = np.random.default_rng(2)
+    inputs = rng.standard_normal((100, 40)).astype(np.float32)
+    labels = rng.integers(0, 2, (100, 1)).astype(np.float32)
+    learning = LearningRate(rate=0.1)
+    with simulated(system(design), optimize=0) as port:
+        board = Board(port, design)
+        start = initial_weights(design.layers, 1)
+        board.load_samples(inputs, labels)
+        found = []
+        for seed in (0, 9, 9):
+            board.load_weights(start)
+            status = board.train(learning, 190, records=90, first=3, seed=seed)
+            order = 3 + run_order(90, 190, seed)
+            golden = trained(design, start, learning, inputs[order], labels[order])
+            assert bits(board.read_weights()) == bits(golden.weights)
+            found.append((status.clocks, status.stalls))
+            assert found[-1] == predicted(design, 190, Epochs(90, 3, seed))
+    assert found[1] == found[2] and all(stalls > 1000 for _, stalls in found)
 
 
 class Silent:

@@ -5,9 +5,12 @@ import pytest
 from hw.design import Design
 from hw.errors import InputError
 from hw.schedule import make_schedule
+from hw.sdram.chips import CHIPS, find_chip
 from hw.system import System
 from hw.verilog import port_list, to_verilog
 from sim import simulator
+
+CHIP = find_chip("MT48LC16M16A2-75")
 
 
 def design(**options):
@@ -21,6 +24,7 @@ def design(**options):
         {},
         {"mapping": ("row", "row")},
         {"batch": 65536},
+        {"sample_format": "bytes"},
         {"seeded_weights": True},
         {"input_deltas": True},
         {"layers": (1, 1), "mapping": ("row",), "processing_elements": 1, "buffer_vectors": 2},
@@ -28,17 +32,29 @@ def design(**options):
     ],
     ids=str,
 )
-def test_verilog_has_two_pins_and_no_warnings(options, tmp_path):
-    system = System(make_schedule(design(**options)), 25e6, 115_200)
+def test_verilog_has_its_pins_and_no_warnings(options, tmp_path):
+    system = System(make_schedule(design(**options)), 25e6, 115_200, CHIP)
     source = tmp_path / "system.v"
     source.write_text(to_verilog(system), encoding="utf-8")
     simulator.lint([source], system.module_name)
-    assert [port["name"] for port in port_list(system)] == ["clk", "rst", "rx", "tx"]
+    names = [port["name"] for port in port_list(system)]
+    assert names[:4] == ["clk", "rst", "rx", "tx"]
+    assert names[4:] and all(name.startswith("sdram__") for name in names[4:])
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_every_chip(chip, tmp_path):
+    system = System(make_schedule(design()), 50e6, 1e6, find_chip(chip))
+    source = tmp_path / "system.v"
+    source.write_text(to_verilog(system), encoding="utf-8")
+    simulator.lint([source], system.module_name)
 
 
 def test_bad_clocks():
     schedule = make_schedule(design())
     with pytest.raises(InputError, match=r"^baud rate must be at most 6.25e\+06"):
-        System(schedule, 25e6, 12e6)
+        System(schedule, 25e6, 12e6, CHIP)
     with pytest.raises(InputError, match=r"^gap must be at least 20 bits, 0.002 s, not 0.001 s"):
-        System(schedule, 25e6, 10_000, gap_seconds=0.001)
+        System(schedule, 25e6, 10_000, CHIP, gap_seconds=0.001)
+    with pytest.raises(InputError, match=r"^frequency of MT48LC16M16A2-75 must be .* not 200$"):
+        System(schedule, 200e6, 1e6, CHIP)

@@ -21,7 +21,7 @@ def test_numbers(names):
 
 
 def test_lengths_of_lists():
-    for name, words in (("IDENTIFY", identity(design_for((3, 3, 1)))), ("STATUS", STATUS_WORDS)):
+    for name, words in (("IDENTIFY", identity(design_for((3, 3, 1)), 0)), ("STATUS", STATUS_WORDS)):
         (row,) = re.findall(rf"^\| `..` \| {name} \| 0 \| \| (.*) \|$", PAGE, re.M)
         parts = row.replace("low and high word", "low; high").split(";")
         assert len(parts) == len(words), row
