@@ -30,6 +30,7 @@ from gradwire import demo as main_job
 from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
+from gradwire.sdram import supply as sdram_supply
 from gradwire.training import (
     SAMPLES,
     SEED,
@@ -43,6 +44,7 @@ from hw import tool
 from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design, parse_topology
 from hw.errors import InputError
 from hw.schedule import Schedule, design_for, make_schedule
+from hw.sdram.chips import CHIPS, SdramTiming, find_chip
 
 app = typer.Typer(
     cls=Commands,
@@ -351,6 +353,19 @@ def clocks(
             help="Instead: one neuron with 2, 4, ... 128 inputs, beside the published machine's.",
         ),
     ] = False,
+    sdram: Annotated[
+        str | None,
+        typer.Option(
+            "--sdram",
+            metavar="CHIP",
+            help=f"Also whether the array waits for samples from this SDRAM: {', '.join(CHIPS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    frequency: Annotated[
+        float,
+        typer.Option(parser=_number, metavar="MHZ", help="Clock frequency of machine and SDRAM."),
+    ] = 50.0,
     as_json: Json = False,
 ) -> None:
     """Say how many clocks an iteration takes: training on one sample.
@@ -369,6 +384,10 @@ def clocks(
         else:
             schedule = _schedule(reporter, topology, chosen)
             found, parts = describe.clocks(schedule), tables.clocks(schedule)
+            if sdram is not None:
+                timing = SdramTiming(find_chip(sdram), frequency)
+                found["sdram"] = supply = sdram_supply(schedule, timing, reporter)
+                parts = [*parts, *tables.supply(schedule, supply)]
     _show(as_json, found, parts)
 
 

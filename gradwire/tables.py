@@ -95,6 +95,32 @@ def _span(start: int, clocks: int, total: int) -> str:
     return ("·" * first + "█" * (last - first + 1)).ljust(_SPAN, "·")
 
 
+def supply(schedule: Schedule, found: dict[str, Any]) -> list[object]:
+    """What comes from SDRAM, and from where on the array waits for it."""
+    design, clocks = schedule.design, schedule.clocks_per_sample
+    ours = next(each for each in found["formats"] if each["format"] == design.sample_format)
+    rows = [
+        ("from", f"{found['chip']} at {found['frequency_mhz']:g} MHz"),
+        ("a sample takes", f"{ours['clocks']:,} clocks ({ours['bytes']:,} bytes)"),
+        ("the array takes one every", f"{clocks:,.10g} clocks"),
+        (f"waits in {found['samples']:,} samples", f"{found['stalls']:,} clocks"),
+    ]
+    formats = grid(
+        "From where on the array waits, with this network and mapping",
+        ("samples as", "bytes of one", "clocks", "processing elements"),
+        [
+            (
+                each["format"],
+                f"{each['bytes']:,}",
+                f"{each['clocks']:,}",
+                f"{each['waits_from_pes']:,} or more" if each["waits_from_pes"] else "never",
+            )
+            for each in found["formats"]
+        ],
+    )
+    return [facts("Samples from SDRAM", rows), formats]
+
+
 def neuron_rows() -> list[dict[str, Any]]:
     """Clocks per iteration of one neuron, which also sends its delta back to its inputs."""
     rows = []

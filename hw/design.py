@@ -20,6 +20,8 @@ MAPPINGS = ("row", "column")
 SAMPLE_FORMATS = ("fp32", "bytes")
 ACTIVATIONS = ("sigmoid", "sigmoid-exact", "tanh", "relu", "identity")
 
+MOST_PROCESSING_ELEMENTS = 4096
+
 _MOST_DIGITS = 9  # of a layer size; Python itself refuses some thousands
 
 # Of a weight bank: 4 MB, far beyond what fits beside an ALU.
@@ -178,7 +180,7 @@ class Design:
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
-        _check_range("processing elements", self.processing_elements, 1, 4096)
+        _check_range("processing elements", self.processing_elements, 1, MOST_PROCESSING_ELEMENTS)
         _check_range("multiplier stages", self.multiplier_stages, 2, 6)
         _check_range("adder stages", self.adder_stages, 2, 8)
         _check_range("table entries", self.table_entries, 16, 65536)

@@ -61,6 +61,13 @@ class SupplyModel:
                 clocks.step()
             yield clocks.now - 1 + self.timing.cas + _PASSAGE
 
+    def clocks_per_record(self) -> float:
+        """Mean clocks from one record to the next, while there is room for all."""
+        count = 1000
+        freed = range(1, count)
+        entered = list(self.arrivals(Epochs(count), count, freed))
+        return (entered[-1] - entered[0]) / (count - 1)
+
 
 class _Supply:
     """hw.supply.SampleSupply: asks for records, part by part. All that changes is a register."""
