@@ -352,6 +352,11 @@ def sdram_rates() -> str:
     return rows(*sdram.rates())
 
 
+def sdram_waits() -> str:
+    """From how many processing elements on SDRAM does not keep up with them."""
+    return rows(*sdram.waits())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
@@ -370,6 +375,7 @@ MEASURED: dict[str, Callable[[], str]] = {
     "sigmoid accuracy": sigmoid_accuracy,
     "accuracy": accuracy,
     "sdram rates": sdram_rates,
+    "sdram waits": sdram_waits,
 }
 
 

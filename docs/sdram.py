@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.sdram.chips import CHIPS, SdramTiming
+from gradwire.sdram import keeps_up
+from hw.design import SAMPLE_FORMATS, Design
+from hw.sdram.chips import CHIPS, SdramTiming, find_chip
 from sim.bench.sdram import SdramBench, sequential
 
 FREQUENCIES = (50, 66, 100, 133)
-RECORDS = (794, 3176)  # bytes: 784 inputs and 10 labels, each a byte or FP32
+RECORDS = (824, 3176)  # bytes: 784 inputs, each a byte or FP32, and 10 labels
+# Networks with so many inputs, 100-100-10 behind them.
+INPUTS = (64, 256, 784, 1568)
 
 # A head, with bars between the columns, and lines.
 Table = tuple[str, list[tuple[object, ...]]]
@@ -81,3 +85,21 @@ def _rate(bench: SdramBench, at: SdramTiming, size: int, *, write: bool = False)
     result = bench.run(requests, data, clocks=True)
     transfers = result.write_clocks if write else result.read_clocks
     return (len(transfers) - 1) / (int(transfers[-1]) - int(transfers[0]))
+
+
+def waits() -> Table:
+    """From how many processing elements on the array waits for samples."""
+    timing = SdramTiming(find_chip("MT48LC16M16A2-75"), 50)
+    lines = []
+    for inputs in INPUTS:
+        for name in SAMPLE_FORMATS:
+            design = Design(
+                layers=(inputs, 100, 100, 10),
+                processing_elements=100,
+                mapping=("column",) * 3,
+                sample_format=name,
+            )
+            found = keeps_up(design, timing)
+            pes = found["waits_from_pes"]
+            lines.append((design.topology, name, found["bytes"], found["clocks"], pes or "never"))
+    return "network|samples as|bytes of one|clocks of one|the array waits from", lines

@@ -28,25 +28,27 @@ def supply(schedule: Schedule, timing: SdramTiming, reporter: Reporter) -> dict[
         starts = model.supplied_starts(
             samples, design.batch, supply=SupplyModel(schedule, timing), epochs=Epochs(samples)
         )
+    formats = []
+    for name in SAMPLE_FORMATS:
+        with reporter.working(f"looking for the processing elements that {name} keep up with"):
+            formats.append(keeps_up(dataclasses.replace(design, sample_format=name), timing))
     return {
         "chip": timing.chip.name,
         "frequency_mhz": timing.frequency_mhz,
         "samples": samples,
         "stalls": model.stalls(starts),
-        "formats": [_format(design, name, timing, reporter) for name in SAMPLE_FORMATS],
+        "formats": formats,
     }
 
 
-def _format(design: Design, name: str, timing: SdramTiming, reporter: Reporter) -> dict[str, Any]:
-    design = dataclasses.replace(design, sample_format=name)
+def keeps_up(design: Design, timing: SdramTiming) -> dict[str, Any]:
+    """Bytes of a sample, the clocks it takes to come, and from how many PEs on the array waits."""
     clocks = SupplyModel(make_schedule(design), timing).clocks_per_record()
-    with reporter.working(f"looking for the processing elements that {name} keep up with"):
-        pes = _waits_from(design, clocks)
     return {
-        "format": name,
+        "format": design.sample_format,
         "bytes": 4 * design.record_words,
         "clocks": round(clocks, 1),
-        "waits_from_pes": pes,
+        "waits_from_pes": _waits_from(design, clocks),
     }
 
 
