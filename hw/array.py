@@ -4,7 +4,7 @@ import itertools
 
 from amaranth.hdl import Array as Choice
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.control import active_counts, array_control, reductions, result_tag, result_vectors, sums
@@ -17,6 +17,7 @@ from hw.pe import (
     TREE,
     ProcessingElement,
     adder_inputs,
+    bank_shape,
     combine,
     input_words,
     sums_single_products,
@@ -46,6 +47,8 @@ class NeuronArray(wiring.Component):
     next_index, next_tag : number in its vector, and tag, of the result of the next clock, if any.
     host, host_write, host_bank, host_address, host_data : the weight port, used while idle.
     host_read : weight, 2 clocks after its address.
+    read_address, weights, write_next, write_count, write_address, sums : see UnifiedMemory; where
+        there is one, these in place of the weight port.
     """
 
     clocked = True
@@ -66,12 +69,7 @@ class NeuronArray(wiring.Component):
             "result_tag": Out(result_tag(schedule)),
             "next_index": Out(below(max(self._lengths()))),
             "next_tag": Out(result_tag(schedule)),
-            "host": In(1),
-            "host_write": In(1),
-            "host_bank": In(range(self.pes + 1)),
-            "host_address": In(below(design.bank_words)),
-            "host_data": In(32),
-            "host_read": Out(32),
+            **self._weight_ports(),
         }
         if words := design.vectors.register_words:
             ports |= {
@@ -88,6 +86,27 @@ class NeuronArray(wiring.Component):
                 "network_input": In(32),
             }
         super().__init__(ports)
+
+    def _weight_ports(self) -> dict[str, wiring.Member]:
+        design = self.schedule.design
+        if not design.unified:
+            return {
+                "host": In(1),
+                "host_write": In(1),
+                "host_bank": In(range(self.pes + 1)),
+                "host_address": In(below(design.bank_words)),
+                "host_data": In(32),
+                "host_read": Out(32),
+            }
+        address, words = bank_shape(design), data.ArrayLayout(32, self.pes)
+        return {
+            "read_address": Out(address),
+            "weights": In(words),
+            "write_next": Out(1),
+            "write_count": Out(below(len(active_counts(self.schedule)))),
+            "write_address": Out(address),
+            "sums": Out(words),
+        }
 
     @property
     def module_name(self) -> str:
@@ -111,9 +130,14 @@ class NeuronArray(wiring.Component):
         read = self._banked("read_made")
         update = delay(m, control.update & control.valid, 1, "update")
         reduce = delay(m, control.reduce, 1, "reduce")
-        for pe in pes:
+        if self.schedule.design.unified:
+            m.d.comb += self.read_address.eq(read)
+        for index, pe in enumerate(pes):
+            if self.schedule.design.unified:
+                m.d.comb += pe.bank_data.eq(self.weights[index])
+            else:
+                m.d.comb += pe.bank_address.eq(Mux(self.host, self.host_address, read))
             m.d.comb += [
-                pe.bank_address.eq(Mux(self.host, self.host_address, read)),
                 pe.local_address.eq(control.local_address),
                 pe.local_input.eq(control.local_input),
                 pe.broadcast.eq(self.broadcast),
@@ -164,12 +188,13 @@ class NeuronArray(wiring.Component):
         write = delay(m, control.update & control.valid, lat.sum, "write", reset=True)
         address = delay(m, self._banked("write_made"), lat.sum, "write_address")
         for index, pe in enumerate(pes):
-            m.d.comb += [
-                pe.host.eq(self.host),
-                pe.host_data.eq(self.host_data),
-                pe.write.eq(Mux(self.host, self.host_write & (self.host_bank == index), write)),
-                pe.write_address.eq(Mux(self.host, self.host_address, address)),
-            ]
+            if not self.schedule.design.unified:
+                m.d.comb += [
+                    pe.host.eq(self.host),
+                    pe.host_data.eq(self.host_data),
+                    pe.write.eq(Mux(self.host, self.host_write & (self.host_bank == index), write)),
+                    pe.write_address.eq(Mux(self.host, self.host_address, address)),
+                ]
             if hasattr(self, "register_write"):
                 m.d.comb += [
                     pe.register_write.eq(self.register_write & (self.register_lane == index)),
@@ -182,8 +207,18 @@ class NeuronArray(wiring.Component):
                     pe.input_write_address.eq(self.input_address),
                     pe.network_input.eq(self.network_input),
                 ]
-        bank = delay(m, self.host_bank, 1, "host_bank")
-        m.d.sync += self.host_read.eq(Choice(pe.bank_data for pe in pes)[bank])
+        if self.schedule.design.unified:
+            m.d.comb += [
+                self.write_next.eq(
+                    delay(m, control.update & control.valid, lat.sum - 1, "write_next", reset=True)
+                ),
+                self.write_count.eq(delay(m, control.active, lat.sum - 1, "write_count")),
+                self.write_address.eq(address),
+                self.sums.eq(Cat(pe.sum for pe in pes)),
+            ]
+        else:
+            bank = delay(m, self.host_bank, 1, "host_bank")
+            m.d.sync += self.host_read.eq(Choice(pe.bank_data for pe in pes)[bank])
 
     def _tree(self, m: Module, pes: list[ProcessingElement]) -> Value:
         """Wire the adders as a tree; its root. Operands that come early wait in delay lines."""

@@ -1,6 +1,6 @@
 """The training-vector buffer, and the loader that brings samples from it to the array."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,8 @@ class TrainingBuffer(wiring.Component):
     -------
     i : stream of words; ready while a record is free.
     released : the loader has read a record, whose place is free from the next clock on.
+    enable : the machine's cycle ends with this clock; where one memory holds all weights. All that
+        follows happens in machine cycles.
     take : the array begins with the loaded sample. Only while `loaded`.
     loaded : the next sample is loaded.
     copy : of the memories, which the word is for; the next one with every sample.
@@ -40,6 +42,7 @@ class TrainingBuffer(wiring.Component):
             {
                 "i": In(stream.Signature(32)),
                 "released": Out(1),
+                **({"enable": In(1)} if design.unified else {}),
                 "take": In(1),
                 "loaded": Out(1),
                 "copy": Out(below(self.copies)),
@@ -79,10 +82,15 @@ class TrainingBuffer(wiring.Component):
                 word_in.eq(Mux(filled, 0, word_in + 1)),
             ]
         address = Signal(range(depth))
-        step = self._loader(m, complete, read.data)
+        loader = m
+        if self.design.unified:
+            loader = Module()
+            m.submodules.loader = EnableInserter(self.enable)(loader)
+            m.d.comb += read.en.eq(self.enable)
+        step = self._loader(loader, complete, read.data)
         m.d.comb += read.addr.eq(address)
-        with m.If(step):
-            m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
+        with loader.If(step):
+            loader.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         return m
 
     def _loader(self, m: Module, complete: Signal, stored: Value) -> Value:
@@ -92,7 +100,9 @@ class TrainingBuffer(wiring.Component):
         last = word_out == self.design.sample_words - 1
         m.d.comb += [
             reading.eq(busy | (~self.loaded & ~arriving & (complete != 0))),
-            self.released.eq(reading & last),
+            self.released.eq(
+                reading & last & self.enable if self.design.unified else reading & last
+            ),
         ]
         m.d.sync += arriving.eq(reading)
         with m.If(reading):

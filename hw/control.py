@@ -21,9 +21,13 @@ def sums(schedule: Schedule) -> list[Accumulation]:
 
 
 def active_counts(schedule: Schedule) -> list[int]:
-    """How many PEs count in a fold of REDUCE; the control word holds an index. First: all."""
+    """How many PEs count in a fold; the control word holds an index. First: all.
+
+    In REDUCE; where all weights lie in one memory, in all operations.
+    """
     design = schedule.design
-    last = {op.layer.last_active for op in reductions(schedule)}
+    operations = schedule.operations if design.unified else reductions(schedule)
+    last = {op.layer.last_active for op in operations}
     return [design.processing_elements, *sorted(last - {design.processing_elements})]
 
 
@@ -67,7 +71,7 @@ def array_control(schedule: Schedule) -> data.StructLayout:
     local_input, local_address : word of the register files.
     adder_select : what the adder does with the product.
     finished : ACCUMULATE: the fold's last word; which way of summing, from 1 on.
-    active : REDUCE: index in `active_counts`.
+    active : index in `active_counts`.
     final : REDUCE: the last fold; the sum is a result.
     first_fold : REDUCE carries biases or nothing, and not the sums of the fold before.
     bias : the layer has its biases in the bias bank.

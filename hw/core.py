@@ -1,6 +1,6 @@
 """The core: the whole machine, but for the source of the training vectors."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, DomainRenamer, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,6 +17,7 @@ from hw.initializer import WeightInitializer
 from hw.pe import input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer, run_ports
+from hw.unified import UnifiedMemory
 from hw.vectors import VectorStore
 from hw.verilog import place
 from hw.walker import VectorWalker
@@ -119,16 +120,44 @@ class Core(wiring.Component):
         return self.design.name
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        self._place(m, platform)
+        m = whole = Module()
+        self.memory = UnifiedMemory(self.schedule) if self.design.unified else None
+        #: Domain of what happens in every clock, also in those in which the machine waits.
+        self.always = "always" if self.memory else "sync"
+        if self.memory:
+            whole = self._waiting(m, platform)
+        self._place(m, whole, platform)
         self._run(m)
         self._load(m)
         self._broadcast(m)
         self._streams(m)
         self._weights(m, *self._initialize(m))
+        return whole
+
+    def _waiting(self, machine: Module, platform: object) -> Module:
+        """The machine goes on when the memory of all weights says so.
+
+        It is what it is with a bank for each PE, but works in cycles of one or several clocks.
+        What goes out is there in the last clock of a cycle. The buffer is filled in any clock.
+        """
+        m = Module()
+        waiting = EnableInserter(self.memory.enable)(machine)
+        m.submodules.machine = DomainRenamer({self.always: "sync"})(waiting)
+        place(m, "weight_memory", self.memory, platform)
         return m
 
-    def _place(self, m: Module, platform: object) -> None:
+    def _at_end(self, pulse: Value) -> Value:
+        return pulse & self.memory.enable if self.memory else pulse
+
+    def _until_end(self, m: Module, pulse: Signal) -> Value:
+        """A pulse from outside, kept until the machine takes it."""
+        if not self.memory:
+            return pulse
+        kept = Signal()
+        m.d[self.always] += kept.eq((pulse | kept) & ~self.memory.enable)
+        return pulse | kept
+
+    def _place(self, m: Module, whole: Module, platform: object) -> None:
         design, schedule = self.design, self.schedule
         self.sequencer = Sequencer(schedule)
         self.buffer = TrainingBuffer(schedule)
@@ -154,15 +183,21 @@ class Core(wiring.Component):
             parts["biases"] = self.biases = BiasBank(schedule)
         if design.seeded_weights:
             parts["initializer"] = self.initializer = WeightInitializer(design)
+        enable = self.memory.enable if self.memory else None
         for name, component in parts.items():
-            place(m, name, component, platform)
+            if component is self.buffer:
+                place(whole, name, component, platform)
+            else:
+                place(m, name, component, platform, enable=enable)
 
     def _run(self, m: Module) -> None:
         sequencer = self.sequencer
         start = self.start & ~self.initializing if self.design.seeded_weights else self.start
         was_busy = Signal()
         names = [name for name in run_ports(self.design) if name != "start"]
-        m.d.comb += [getattr(sequencer, name).eq(getattr(self, name)) for name in names]
+        ports = {name: getattr(self, name) for name in names}
+        ports["stop"] = self._until_end(m, self.stop)
+        m.d.comb += [getattr(sequencer, name).eq(value) for name, value in ports.items()]
         m.d.comb += [
             sequencer.start.eq(start),
             sequencer.loaded.eq(self.buffer.loaded),
@@ -171,20 +206,23 @@ class Core(wiring.Component):
             self.loaded.eq(self.buffer.loaded),
             self.released.eq(self.buffer.released),
         ]
-        m.d.sync += [
-            was_busy.eq(self.busy),
-            self.clocks.eq(self.clocks + self.busy),
-            self.trained.eq(self.trained + sequencer.take),
-            self.stalls.eq(self.stalls + sequencer.waiting),
-        ]
+        m.d.sync += was_busy.eq(self.busy)
+        m.d[self.always] += self.clocks.eq(self.clocks + self.busy)
+        m.d.sync += self.trained.eq(self.trained + sequencer.take)
+        m.d[self.always] += self.stalls.eq(self.stalls + sequencer.waiting)
         with m.If(was_busy & ~self.busy):
             m.d.sync += self.done.eq(1)
         with m.If(start & ~self.busy):
-            m.d.sync += [self.done.eq(0), self.clocks.eq(0), self.trained.eq(0), self.stalls.eq(0)]
+            m.d.sync += self.done.eq(0)
+            m.d[self.always] += self.clocks.eq(0)
+            m.d.sync += self.trained.eq(0)
+            m.d[self.always] += self.stalls.eq(0)
 
     def _load(self, m: Module) -> None:
         """From the stream to the buffer, and from there to the sample's memories."""
         buffer, array = self.buffer, self.array
+        if self.memory:
+            m.d.comb += buffer.enable.eq(self.memory.enable)
         wiring.connect(m, wiring.flipped(self.i), buffer.i)
         memories = [(self.labels, buffer.label_write)]
         if not self.design.activation_is_local(1):
@@ -294,12 +332,12 @@ class Core(wiring.Component):
             store.number.eq(Mux(hidden, forward.layer, back.delta_layer + (layers - 2))),
             store.copy.eq(Mux(hidden, forward.copy, back.delta_copy)),
             self.prediction.eq(forward.activation),
-            self.prediction_valid.eq(forward.valid & output),
+            self.prediction_valid.eq(self._at_end(forward.valid & output)),
         ]
         if self.design.input_deltas:
             m.d.comb += [
                 self.input_delta.eq(back.delta),
-                self.input_delta_valid.eq(back.input_delta_valid),
+                self.input_delta_valid.eq(self._at_end(back.input_delta_valid)),
             ]
         if self.design.vectors.register_words:
             m.d.comb += [
@@ -331,14 +369,26 @@ class Core(wiring.Component):
     def _weights(self, m: Module, write: Value, bank: Value, word: Value, data: Value) -> None:
         """The weight port reaches the banks while the array does not need them."""
         array = self.array
+        banks = self.memory or array
         m.d.comb += [
-            array.host.eq(~self.busy),
-            array.host_write.eq(write),
-            array.host_bank.eq(bank),
-            array.host_address.eq(word),
-            array.host_data.eq(data),
-            self.weight.eq(array.host_read),
+            banks.host.eq(~self.busy),
+            banks.host_write.eq(write),
+            banks.host_bank.eq(bank),
+            banks.host_address.eq(word),
+            banks.host_data.eq(data),
+            self.weight.eq(banks.host_read),
         ]
+        if self.memory:
+            m.d.comb += [
+                self.memory.read.eq(array.control.valid),
+                self.memory.read_address.eq(array.read_address),
+                self.memory.read_count.eq(array.control.active),
+                array.weights.eq(self.memory.weights),
+                self.memory.write_next.eq(array.write_next),
+                self.memory.write_count.eq(array.write_count),
+                self.memory.write_address.eq(array.write_address),
+                self.memory.sums.eq(array.sums),
+            ]
         if self.design.bias_words:
             here = bank == self.design.processing_elements
             bias = delay(m, self.biases.data, 1, "bias")
@@ -347,5 +397,5 @@ class Core(wiring.Component):
                 self.biases.host_write.eq(write & here),
                 self.biases.host_address.eq(word),
                 self.biases.host_data.eq(data),
-                self.weight.eq(Mux(delay(m, here, 2, "bias_bank"), bias, array.host_read)),
+                self.weight.eq(Mux(delay(m, here, 2, "bias_bank"), bias, banks.host_read)),
             ]

@@ -15,10 +15,12 @@ from hw.errors import InputError
 Mapping = Literal["row", "column"]
 Subnormals = Literal["flush", "ieee"]
 SampleFormat = Literal["fp32", "bytes"]
+MemoryOrganisation = Literal["distributed", "unified"]
 
 MAPPINGS = ("row", "column")
 SAMPLE_FORMATS = ("fp32", "bytes")
 ACTIVATIONS = ("sigmoid", "sigmoid-exact", "tanh", "relu", "identity")
+MEMORIES = ("distributed", "unified")
 
 MOST_PROCESSING_ELEMENTS = 4096
 
@@ -158,6 +160,8 @@ class Design:
     sample_format : "fp32", or "bytes": each input is a byte, and stands for a 256th of its value.
     batch : largest batch size of a run.
     seeded_weights : the machine can also make its initial weights itself, from a seed.
+    memory : "distributed" (each PE has a weight bank) or "unified" (one memory, with the ports of
+        one bank, holds the weights of all).
 
     Raises InputError, naming the constraint and the value.
     """
@@ -177,6 +181,7 @@ class Design:
     sample_format: SampleFormat = "fp32"
     batch: int = 1
     seeded_weights: bool = False
+    memory: MemoryOrganisation = "distributed"
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
@@ -206,6 +211,7 @@ class Design:
             *(("activation", name, ACTIVATIONS) for name in self.activations),
             ("subnormals", self.subnormals, ("flush", "ieee")),
             ("sample format", self.sample_format, SAMPLE_FORMATS),
+            ("memory", self.memory, MEMORIES),
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
@@ -218,6 +224,11 @@ class Design:
         """Activation function of each layer of weights."""
         names = tuple(self.activation.split(","))
         return names * (len(self.layers) - 1) if len(names) == 1 else names
+
+    @property
+    def unified(self) -> bool:
+        """Whether one memory holds all weights."""
+        return self.memory == "unified"
 
     @property
     def topology(self) -> str:
@@ -243,6 +254,7 @@ class Design:
             self.sample_format if self.sample_format != "fp32" else "",
             f"batch{self.batch}" if self.batch != 1 else "",
             "seeded" if self.seeded_weights else "",
+            self.memory if self.memory != "distributed" else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
         return "_".join(["gradwire", *parts]).replace("-", "_")

@@ -10,6 +10,9 @@ Times along the array, for an operation whose weight address is presented in clo
 
 The gradient-descent unit scales what UPDATE broadcasts, which takes a multiplication: the array
 part of an UPDATE comes LM clocks after it is issued.
+
+These are machine cycles. A machine cycle is a clock where each PE has a weight bank. Where one
+memory holds all weights, one in which weights are read or written takes a clock for each of them.
 """
 
 import dataclasses
@@ -113,6 +116,8 @@ class Operation:
     slots : the slot of each word, shape (folds, words of a fold), from the first slot.
     results : clock of each result at the array's output, from the first slot.
     issued : clocks from issue to slot.
+    waits : machine cycles, from the first slot, that take more than a clock, and how many each; a
+        cycle may stand there twice, and takes the longer then.
     start : clock of the first issue, from the start of the sample that it is for.
     behind : iterations between the one in which that sample begins and the one of the issue.
     """
@@ -126,6 +131,7 @@ class Operation:
     slots: Clocks
     results: Clocks
     issued: int
+    waits: tuple[Clocks, Clocks]
     start: int = 0
     behind: int = 0
 
@@ -176,7 +182,23 @@ def make_pass(design: Design, layer: Layer, unit: str, lat: Latencies) -> Operat
         slots=slots,
         results=_results(layer, operation, slots, sums, lat),
         issued=lat.multiplier if operation == UPDATE else 0,
+        waits=_waits(design, layer, operation, slots, lat),
     )
+
+
+def _waits(
+    design: Design, layer: Layer, operation: str, slots: Clocks, lat: Latencies
+) -> tuple[Clocks, Clocks]:
+    """When one memory for all weights holds the machine up, and for how long."""
+    words = np.full(slots.shape, layer.processing_elements)
+    words[-1] = layer.last_active
+    # What is read is wanted in the cycle after the slot.
+    cycles, words = (slots + 1).ravel(), words.ravel()
+    if operation == UPDATE:
+        cycles = np.concatenate([cycles, slots.ravel() + lat.sum])
+        words = np.concatenate([words, words])
+    longer = design.unified & (words > 1)
+    return cycles[longer], words[longer]
 
 
 def _results(

@@ -58,7 +58,8 @@ class ProcessingElement(wiring.Component):
     Members
     -------
     bank_address : word to read, at q.
-    bank_data : the word, at q + 1.
+    bank_data : the word, at q + 1; an input, and the only port of those of the bank, where one
+        memory holds the weights of all PEs.
     write, write_address : the word to write; its data is `host_data` if `host`, else `sum`.
     register_write, register_write_address, vector : write port of the register file.
     input_write, input_write_address, network_input : write port of the inputs' register file.
@@ -81,14 +82,8 @@ class ProcessingElement(wiring.Component):
         self.schedule = schedule
         design = schedule.design
         self.inputs = adder_inputs(schedule)
-        bank = bank_shape(design)
         ports = {
-            "bank_address": In(bank),
-            "bank_data": Out(32),
-            "write": In(1),
-            "write_address": In(bank),
-            "host": In(1),
-            "host_data": In(32),
+            **self._bank_ports(design),
             "broadcast": In(32),
             "update": In(1),
             "reduce": In(1),
@@ -125,10 +120,24 @@ class ProcessingElement(wiring.Component):
         """Name of the Verilog module."""
         return f"{self.schedule.design.name}_pe"
 
+    @staticmethod
+    def _bank_ports(design: Design) -> dict[str, wiring.Member]:
+        if design.unified:
+            return {"bank_data": In(32)}
+        bank = bank_shape(design)
+        return {
+            "bank_address": In(bank),
+            "bank_data": Out(32),
+            "write": In(1),
+            "write_address": In(bank),
+            "host": In(1),
+            "host_data": In(32),
+        }
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         design, lat = self.schedule.design, self.schedule.latencies
-        weight = self._bank(m)
+        weight = self.bank_data if design.unified else self._bank(m)
         local = self._local(m, design)
 
         multiplier = Multiplier(subnormals=design.subnormals, stages=design.multiplier_stages)

@@ -13,6 +13,7 @@ least until that is done (`tail`): from then on no clock is shared with it, howe
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -90,9 +91,39 @@ class Program:
         """Clock of its iteration in which `op` is first issued."""
         return op.start - op.behind * self.interval
 
+    # The machine's cycles in clocks, see hw.operation.
+
+    @functools.cached_property
+    def clocks(self) -> int:
+        """Clocks of an iteration, if all those around it begin with a sample too."""
+        return self._clocks(1, 1)
+
+    def clocks_until(self, cycle: int) -> int:
+        """Clocks from the start of such an iteration to a cycle, which may be behind its end."""
+        whole, rest = divmod(cycle, self.interval)
+        return whole * self.clocks + int(self._durations(1, 1)[:rest].sum())
+
     def clocks_per_sample(self, batch: int) -> float:
         """Clocks for each sample of full batches of `batch`."""
-        return self.interval * (batch + self.drain) / batch
+        # What is at both ends of a batch is the same for all that are longer than this.
+        few = min(batch, 2 * self.behind + 4)
+        clocks = self._clocks(few, few + self.drain)
+        return (clocks + (batch - few) * self.clocks) / batch
+
+    def _clocks(self, samples: int, iterations: int) -> int:
+        return int(self._durations(samples, iterations).sum())
+
+    def _durations(self, samples: int, iterations: int) -> Clocks:
+        """Clocks of each cycle of `iterations` iterations, of which the first `samples` begin with
+        a sample; they repeat.
+        """
+        found = np.ones(iterations * self.interval, int)
+        for op in self.operations:
+            cycles, clocks = op.waits
+            for sample in range(samples):
+                at = (op.at(cycles) + sample * self.interval) % len(found)
+                np.maximum.at(found, at, clocks)
+        return found
 
 
 class _Sample:
@@ -128,9 +159,12 @@ class _Sample:
         return max(op.issued, *(int(need.max()) for need in needs))
 
     def _after_reading(self, op: Operation) -> list[Clocks]:
-        """Backpropagation must have read the weights that UPDATE overwrites."""
+        """Backpropagation must have read the weights that UPDATE overwrites.
+
+        A bank reads before it writes; one memory for all weights has then begun to write.
+        """
         return [
-            back.at(back.slots) - op.slots[:, back.skip :] - self.lat.sum
+            back.at(back.slots) - op.slots[:, back.skip :] - self.lat.sum + self.design.unified
             for back in self.operations
             if back.unit == BACKPROPAGATION and back.layer is op.layer
         ]

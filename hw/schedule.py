@@ -71,7 +71,7 @@ class Schedule:
     @property
     def clocks_per_iteration(self) -> int:
         """Clocks from one sample to the next, within a batch, while the buffer has samples."""
-        return self.training.interval
+        return self.training.clocks
 
     @property
     def clocks_per_sample(self) -> float:
@@ -81,7 +81,7 @@ class Schedule:
     @property
     def inference_clocks(self) -> int:
         """Clocks from one sample to the next in a run of forward passes alone."""
-        return self.inference.interval
+        return self.inference.clocks
 
     @property
     def multiply_add_busy(self) -> float:

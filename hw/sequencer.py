@@ -127,6 +127,7 @@ class Sequencer(wiring.Component):
         column = op.layer.mapping == "column"
         update = op.operation == UPDATE_OPERATION
         vector = (op.unit, op.layer.number)
+        counted = self.schedule.design.unified or op.operation == REDUCE
         return {
             "update": update,
             "reduce": op.operation == REDUCE,
@@ -143,7 +144,7 @@ class Sequencer(wiring.Component):
             "rotate": op.sums is not None and op.sums.rotating,
             "pair": op.sums is not None and not op.sums.rotating and op.sums.length > 1,
             "finished": sums(self.schedule).index(op.sums) + 1 if op.sums else 0,
-            "active": counts.index(op.layer.last_active) if op.operation == REDUCE else 0,
+            "active": counts.index(op.layer.last_active) if counted else 0,
             "bias": column and op.unit in (FORWARD, GRADIENT_DESCENT),
             "derive": op.unit == FORWARD
             and op.layer.number == 1

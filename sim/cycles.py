@@ -1,10 +1,12 @@
 """The cycle model: what happens in which clock, equal to the RTL in every clock.
 
-Clocks are counted from the first clock of a run in which the core is busy.
+Clocks are counted from the first clock of a run in which the core is busy. The machine's program
+counts machine cycles (hw.operation), each of a clock, or of several where one memory holds all
+weights: `Timeline` says in which clocks they lie.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 
@@ -42,19 +44,76 @@ class Events:
 
     Members
     -------
-    clocks : clock of its iteration in which each happens; it may lie after the interval.
+    cycles : machine cycle of its iteration in which each happens; it may lie after the interval.
     behind : iterations between the one in which the sample begins and that one.
     """
 
-    clocks: np.ndarray
+    cycles: np.ndarray
     behind: np.ndarray
 
     def at(self, starts: np.ndarray, iterations: np.ndarray) -> np.ndarray:
-        """Clocks of the run, shape (samples, events).
+        """Machine cycles of the run, shape (samples, events).
 
-        `starts` are the clocks of the iterations' starts, `iterations` those of the samples.
+        `starts` are the cycles of the iterations' starts, `iterations` those of the samples.
         """
-        return starts[iterations[:, None] + self.behind] + self.clocks
+        return starts[iterations[:, None] + self.behind] + self.cycles
+
+
+class Timeline:
+    """In which clocks the machine cycles of a run lie.
+
+    A cycle takes a clock, if nothing holds it up. Before the run, cycles and clocks are the same.
+    """
+
+    def __init__(self) -> None:
+        self._clocks = np.ones(0, int)
+        self._ends = np.zeros(0, int)  # last clock of each cycle, as far as it is known
+        self._known = 0
+
+    def hold(self, cycles: np.ndarray, clocks: np.ndarray) -> None:
+        """Each of `cycles` takes so many clocks, if nothing else makes it take more."""
+        if len(cycles):
+            self._reserve(int(cycles.max()) + 1)
+            np.maximum.at(self._clocks, cycles, clocks)
+            self._known = min(self._known, int(cycles.min()))
+
+    def ends(self, cycles: np.ndarray) -> np.ndarray:
+        """Last clock of each of `cycles`, the one in which what happens in it is seen outside."""
+        if not len(cycles):
+            return cycles
+        self._know(int(cycles.max()) + 1)
+        return np.where(cycles < 0, cycles, self._ends[np.maximum(cycles, 0)])
+
+    def end(self, cycle: int) -> int:
+        """Last clock of a cycle."""
+        return int(self.ends(np.array([cycle]))[0])
+
+    def begin(self, cycle: int) -> int:
+        """First clock of a cycle."""
+        return self.end(cycle - 1) + 1
+
+    def cycle(self, clock: int) -> int:
+        """The last cycle that has ended with `clock`."""
+        if clock < 0:
+            return clock
+        while not self._known or self._ends[self._known - 1] < clock:
+            self._know(2 * self._known + 1000)
+        return int(np.searchsorted(self._ends[: self._known], clock, side="right")) - 1
+
+    def _know(self, cycles: int) -> None:
+        if cycles > self._known:
+            self._reserve(cycles)
+            first = self._known
+            before = self._ends[first - 1] if first else -1
+            self._ends[first:cycles] = before + np.cumsum(self._clocks[first:cycles])
+            self._known = cycles
+
+    def _reserve(self, cycles: int) -> None:
+        more = cycles - len(self._clocks)
+        if more > 0:
+            more = max(more, len(self._clocks))
+            self._clocks = np.concatenate([self._clocks, np.ones(more, int)])
+            self._ends = np.concatenate([self._ends, np.zeros(more, int)])
 
 
 class CycleModel:
@@ -74,21 +133,22 @@ class CycleModel:
     @property
     def clocks_per_iteration(self) -> int:
         """From one sample to the next."""
-        return self.program.interval
+        return self.program.clocks
 
     def phases(self) -> list[Phase]:
         """The phases of training on a sample, in the order of their starts."""
-        return [
-            Phase(
-                name=op.unit,
-                layer=op.layer.number,
-                operation=op.operation,
-                mapping=op.layer.mapping,
-                start=op.start,
-                clocks=op.clocks,
-            )
-            for op in sorted(self.program.operations, key=lambda op: op.start)
-        ]
+        return [self._phase(op) for op in sorted(self.program.operations, key=lambda op: op.start)]
+
+    def _phase(self, op: Operation) -> Phase:
+        start = self.program.clocks_until(op.start)
+        return Phase(
+            name=op.unit,
+            layer=op.layer.number,
+            operation=op.operation,
+            mapping=op.layer.mapping,
+            start=start,
+            clocks=self.program.clocks_until(op.start + op.clocks) - start,
+        )
 
     # A run: a list of iterations, most of which begin with a sample.
 
@@ -106,14 +166,15 @@ class CycleModel:
         complete: np.ndarray | None = None,
         taken: int | None = None,
     ) -> np.ndarray:
-        """Clock in which each iteration of a run begins.
+        """Machine cycle in which each iteration of a run begins.
 
         Parameters
         ----------
         samples, batch : of the run.
         complete : clock in which the last word of each sample's vector entered the buffer, counted
             like all others, so that it may be negative; None if all are there in time.
-        taken : clock in which the last sample of the run before was taken, if there was one.
+        taken : machine cycle in which the last sample of the run before was taken, if there was
+            one; negative.
         """
         if not samples:
             return np.zeros(0, int)
@@ -125,7 +186,7 @@ class CycleModel:
     def supplied_starts(
         self, samples: int, batch: int = 1, *, supply: SupplyModel, epochs: Epochs
     ) -> np.ndarray:
-        """Clock in which each iteration of a run begins whose samples come from SDRAM."""
+        """Machine cycle in which each iteration of a run begins whose samples come from SDRAM."""
         if not samples:
             return np.zeros(0, int)
         released: list[int] = []
@@ -158,23 +219,52 @@ class CycleModel:
         with_sample = set(begins)
         start = -self.program.interval
         before = -(1 << 62) if taken is None else taken
+        timeline = Timeline()
         for index in range(begins[-1]):
             start += self.program.interval
             if index in with_sample:
-                began = max(next(complete), before)
-                released.append(began + words)
+                began = max(timeline.cycle(next(complete)), before)
+                released.append(timeline.end(began + words))
                 loaded = began + load
                 if loaded > start:
                     start = max(loaded, start + max(1, self.program.tail))
                 before = start
+            self._hold(timeline, index, start, with_sample)
             yield start
 
-    def stalls(self, starts: np.ndarray) -> int:
-        """Clocks for which a run whose iterations began in `starts` has waited for samples."""
-        return int(starts[-1]) - (len(starts) - 1) * self.program.interval if len(starts) else 0
+    def timeline(self, starts: np.ndarray, batch: int = 1) -> Timeline:
+        """The clocks of a run whose iterations began in the machine cycles `starts`."""
+        iterations = self.iterations(len(starts), batch).tolist()
+        with_sample = {index for index in iterations if index < len(starts) - self.program.behind}
+        found = Timeline()
+        for index, start in enumerate(starts.tolist()):
+            self._hold(found, index, start, with_sample)
+        return found
 
-    def run_clocks(self, starts: np.ndarray) -> int:
+    def _hold(
+        self, timeline: Timeline, index: int, start: int, with_sample: Container[int]
+    ) -> None:
+        """What holds the machine up in iteration `index`, which begins in the cycle `start`."""
+        for op in self.program.operations:
+            if index - op.behind in with_sample:
+                cycles, clocks = op.waits
+                timeline.hold(op.at(cycles) + (start - op.behind * self.program.interval), clocks)
+
+    def stalls(self, starts: np.ndarray, batch: int = 1) -> int:
+        """Clocks for which a run whose iterations began in `starts` has waited for samples."""
+        timeline, due, found = self.timeline(starts, batch), 0, 0
+        for start in starts.tolist():
+            if start > due:
+                found += timeline.begin(start) - timeline.begin(due)
+            due = start + self.program.interval
+        return found
+
+    def run_clocks(self, starts: np.ndarray, batch: int = 1) -> int:
         """Clocks for which the core is busy with a run whose iterations began in `starts`."""
+        return self.timeline(starts, batch).begin(self.run_cycles(starts))
+
+    def run_cycles(self, starts: np.ndarray) -> int:
+        """Machine cycles of such a run."""
         end = self.schedule.overhang + RUN_OVERHEAD
         return int(starts[-1]) + self.program.interval + end if len(starts) else end
 
@@ -214,12 +304,12 @@ class CycleModel:
         return self._events((op, np.array([-op.issued])) for op in self.program.operations)
 
     def _events(self, parts: Iterable[tuple[Operation, np.ndarray]]) -> Events:
-        """Of operations and clocks from their first slots."""
-        clocks, behind = [np.empty(0, int)], [np.empty(0, int)]
+        """Of operations and machine cycles from their first slots."""
+        cycles, behind = [np.empty(0, int)], [np.empty(0, int)]
         for op, times in parts:
-            clocks.append(op.at(times) - op.behind * self.program.interval)
+            cycles.append(op.at(times) - op.behind * self.program.interval)
             behind.append(np.full(len(times), op.behind))
-        return Events(np.concatenate(clocks), np.concatenate(behind))
+        return Events(np.concatenate(cycles), np.concatenate(behind))
 
     def _of(self, unit: str) -> list[Operation]:
         found = [op for op in self.program.operations if op.unit == unit]

@@ -2,8 +2,9 @@
 //
 // Everything is in bulk: weights, runs and training vectors come from files, a word a clock where
 // the core takes one; events go to files as 32-bit words. Python waits.
-// core_bench.vh, generated for each design, defines CORE (the core's module), ADDRESS_BITS (of the
-// weight port), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
+// core_bench.vh, generated for each design, defines CORE (the core's module), MACHINE (what is in it),
+// ENABLE (it goes on with this clock), ADDRESS_BITS (of the weight port), WRITE and WRITE_ADDRESS (of
+// the weights, in its module neurons), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
 // PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
 // BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, BATCH_BITS; and RECORD_WORDS.
 // With SUPPLY (module of hw.supply) the training vectors come from the model of an SDRAM, with
@@ -272,20 +273,20 @@ module core_bench;
   logic [31:0] now;
   assign now = clocks[31:0];
   always_ff @(posedge clk) begin
-    if (busy) begin
-      if (dut.forward.sum_valid) $fwrite(sum_log, "%u%u", now, dut.forward.sum);
-      if (dut.forward.valid)
-        $fwrite(activation_log, "%u%u", now, dut.forward.activation);
-      if (dut.backpropagation.delta_valid || dut.backpropagation.input_delta_valid)
-        $fwrite(delta_log, "%u%u", now, dut.backpropagation.delta);
-      if (log_weights && dut.neurons.pe_0.write)
-        $fwrite(weight_log, "%u%u%u", now, 32'(dut.neurons.pe_0.write_address), `SUMS);
+    if (busy && `ENABLE) begin
+      if (`MACHINE.forward.sum_valid) $fwrite(sum_log, "%u%u", now, `MACHINE.forward.sum);
+      if (`MACHINE.forward.valid)
+        $fwrite(activation_log, "%u%u", now, `MACHINE.forward.activation);
+      if (`MACHINE.backpropagation.delta_valid || `MACHINE.backpropagation.input_delta_valid)
+        $fwrite(delta_log, "%u%u", now, `MACHINE.backpropagation.delta);
+      if (log_weights && `MACHINE.neurons.`WRITE)
+        $fwrite(weight_log, "%u%u%u", now, 32'(`MACHINE.neurons.`WRITE_ADDRESS), `SUMS);
 `ifdef HAS_BIAS_BANK
-      if (log_weights && dut.biases.`BIAS_WRITE)
-        $fwrite(bias_log, "%u%u%u", now, 32'(dut.biases.`BIAS_ADDRESS), dut.biases.adder.o);
+      if (log_weights && `MACHINE.biases.`BIAS_WRITE)
+        $fwrite(bias_log, "%u%u%u", now, 32'(`MACHINE.biases.`BIAS_ADDRESS), `MACHINE.biases.adder.o);
 `endif
-      if (dut.sequencer.begins)
-        $fwrite(instruction_log, "%u%u", now, 32'(dut.sequencer.instruction));
+      if (`MACHINE.sequencer.begins)
+        $fwrite(instruction_log, "%u%u", now, 32'(`MACHINE.sequencer.instruction));
     end
   end
 
@@ -295,8 +296,8 @@ module core_bench;
   logic [`WORD_BITS-1:0] word;
   always_ff @(posedge clk) begin
     if (rst || !busy) checksum <= 0;
-    else if (dut.neurons.pe_0.write) begin
-      word = `WORD_BITS'(dut.neurons.pe_0.write_address);
+    else if (`ENABLE && `MACHINE.neurons.`WRITE) begin
+      word = `WORD_BITS'(`MACHINE.neurons.`WRITE_ADDRESS);
       mark = bank_marks[word];
       total = checksum ^ turned(`COMBINED(mark[15:0]), 5'(word));
       checksum <= mark[31] ? 0 : total;
@@ -309,9 +310,9 @@ module core_bench;
   logic [`BIAS_BITS-1:0] bias_word;
   always_ff @(posedge clk) begin
     if (rst || !busy) bias_checksum <= 0;
-    else if (dut.biases.`BIAS_WRITE) begin
-      bias_word = `BIAS_BITS'(dut.biases.`BIAS_ADDRESS);
-      bias_total = bias_checksum ^ turned(dut.biases.adder.o, 5'(bias_word));
+    else if (`ENABLE && `MACHINE.biases.`BIAS_WRITE) begin
+      bias_word = `BIAS_BITS'(`MACHINE.biases.`BIAS_ADDRESS);
+      bias_total = bias_checksum ^ turned(`MACHINE.biases.adder.o, 5'(bias_word));
       if (bias_marks[bias_word][31]) begin
         bias_checksum <= 0;
         $fwrite(bias_checksum_log, "%u%u", now, bias_total);

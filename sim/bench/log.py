@@ -127,13 +127,13 @@ class Expected:
         self.design = schedule.design
         self.runs = runs
         self.models = [CycleModel(schedule, infer=run.infer) for run in runs]
-        #: Clocks in which the iterations of each run begin.
-        self.starts = [
+        starts = [
             model.supplied_starts(len(run.inputs), run.batch, supply=supply, epochs=run.epochs)
             if run.epochs
             else model.starts(len(run.inputs), run.batch)
             for model, run in zip(self.models, runs, strict=True)
         ]
+        self.begin(starts)
         sizes = self.design.layers[1:]
         self.neurons = [(layer, n) for layer, size in enumerate(sizes, 1) for n in range(size)]
         bottom = 0 if self.design.input_deltas else 1
@@ -149,6 +149,14 @@ class Expected:
         self.checksums: list[np.ndarray] = []
         self.bias_checksums: list[np.ndarray] = []
         self._checksums = Checksums(self.design)
+
+    def begin(self, starts: list[np.ndarray]) -> None:
+        """`starts` are the machine cycles in which the iterations of each run begin."""
+        self.starts = starts
+        self.timelines = [
+            model.timeline(begun, run.batch)
+            for model, begun, run in zip(self.models, starts, self.runs, strict=False)
+        ]
 
     def add(self, sample: Sample, made: Weights | None, *, every_weight: bool) -> None:
         """What the golden model computed for the next sample, and the weights that it made.
@@ -174,12 +182,13 @@ class Expected:
         """Events of one kind, such as CycleModel.sums, of all runs."""
         clocks, samples, elements = [], [], []
         first = 0
-        for model, run, starts in zip(self.models, self.runs, self.starts, strict=True):
+        every = zip(self.models, self.runs, self.starts, self.timelines, strict=True)
+        for model, run, starts, timeline in every:
             of_one = kind(model)
             iterations = model.iterations(len(run.inputs), run.batch)
-            at = of_one.at(starts, iterations).ravel()
+            at = timeline.ends(of_one.at(starts, iterations).ravel())
             order = np.argsort(at, kind="stable")
-            sample, element = np.divmod(order, max(1, len(of_one.clocks)))
+            sample, element = np.divmod(order, max(1, len(of_one.cycles)))
             clocks.append(at[order])
             samples.append(sample + first)
             elements.append(element)
@@ -265,7 +274,7 @@ class Checker:
         """
         e = self.expected
         if gaps:
-            e.starts = self._late_starts()
+            e.begin(self._late_starts())
         self._stream("sums.log", e.sums, e.neurons, "sum", CycleModel.sums)
         self._stream(
             "activations.log", e.activations, e.neurons, "activation", CycleModel.activations
@@ -312,7 +321,9 @@ class Checker:
             starts = model.starts(count, run.batch, complete=complete, taken=taken)
             found.append(starts)
             first += count
-            last = began + starts[model.iterations(count, run.batch)[-1]]
+            # After the run, machine cycles are clocks.
+            ended = began + model.run_clocks(starts, run.batch)
+            last = ended - model.run_cycles(starts) + starts[model.iterations(count, run.batch)[-1]]
         return found
 
     def _words(self, name: str, width: int) -> np.ndarray:
@@ -377,8 +388,8 @@ class Checker:
         def last_words(model: CycleModel) -> cycles.Events:
             every = events(model)
             # A run of forward passes alone updates nothing.
-            picked = ends if len(every.clocks) else np.empty(0, int)
-            return cycles.Events(every.clocks[picked], every.behind[picked])
+            picked = ends if len(every.cycles) else np.empty(0, int)
+            return cycles.Events(every.cycles[picked], every.behind[picked])
 
         found, due = self._words(name, 2), self.expected.events(last_words)
         rows = self._training_rows()
@@ -413,9 +424,9 @@ class Checker:
     def _runs(self) -> None:
         e = self.expected
         log = run_log(self.folder)
-        pairs = list(zip(e.models, e.starts, strict=False))
-        clocks = np.array([model.run_clocks(starts) for model, starts in pairs])
-        stalls = np.array([model.stalls(starts) for model, starts in pairs])
+        every = list(zip(e.models, e.starts, e.runs, strict=False))
+        clocks = np.array([model.run_clocks(starts, run.batch) for model, starts, run in every])
+        stalls = np.array([model.stalls(starts, run.batch) for model, starts, run in every])
         counts = np.array([len(run.inputs) for run in e.runs])
         runs = np.arange(len(e.runs))
         whole = Events(runs, np.maximum(np.cumsum(counts) - 1, 0), runs)

@@ -26,7 +26,7 @@ from hw.sdram.chips import SdramChip, SdramTiming
 from hw.sdram.controller import SdramController
 from hw.shape import below
 from hw.supply import SampleSupply, most_records
-from hw.verilog import port_list, to_verilog
+from hw.verilog import ENABLED, port_list, to_verilog
 from sim import simulator
 from sim.bench import sdram
 from sim.bench.checksum import address_bits, marks
@@ -170,8 +170,8 @@ def _result(
 ) -> Simulation:
     expected = checker.expected
     clocks = checker.run_clocks()
-    pairs = zip(expected.models, expected.starts, strict=False)
-    predicted = [model.run_clocks(starts) for model, starts in pairs]
+    every = zip(expected.models, expected.starts, expected.runs, strict=False)
+    predicted = [model.run_clocks(starts, run.batch) for model, starts, run in every]
     intervals = checker.intervals()
     measured = float(intervals.mean()) if len(intervals) else float(predicted[0])
     given = [len(run.inputs) for run in runs]
@@ -213,7 +213,7 @@ def _build(
         [verilog, bench, *([sdram.MODEL] if timing else [])],
         "core_bench",
         public=("finished", "trained", "run", "stop"),
-        repeated={pe.module_name: inputs},
+        repeated={pe.module_name + (ENABLED if schedule.design.unified else ""): inputs},
         waves=waves,
         optimize=optimize,
     )
@@ -240,9 +240,14 @@ def _header(schedule: Schedule) -> str:
     design = schedule.design
     address = WeightAddress(design)
     pes = range(design.processing_elements)
-    sums = ", ".join(f"dut.neurons.pe_{index}.sum" for index in reversed(pes))
+    sums = ", ".join(f"`MACHINE.neurons.pe_{index}.sum" for index in reversed(pes))
+    written = schedule.latencies.sum
     lines = [
         f"`define CORE {design.name}",
+        f"`define MACHINE dut{'.machine' if design.unified else ''}",
+        f"`define ENABLE {'dut.weight_memory.enable' if design.unified else '1'}",
+        f"`define WRITE write_{written}",
+        f"`define WRITE_ADDRESS write_address_{written}",
         f"`define ADDRESS_BITS {address.bank_bits + address.word_bits}",
         f"`define SUMS {{{sums}}}",
         f"`define COMBINED(count) ({' ^ '.join(map(_counted, pes))})",
@@ -267,7 +272,7 @@ def _header(schedule: Schedule) -> str:
 
 def _counted(pe: int) -> str:
     """Verilog: the sum of a PE, turned left by its number, if it is among the first `count`."""
-    turn, word = pe % 32, f"dut.neurons.pe_{pe}.sum"
+    turn, word = pe % 32, f"`MACHINE.neurons.pe_{pe}.sum"
     turned = f"{{{word}[{31 - turn}:0], {word}[31:{32 - turn}]}}" if turn else word
     return f"({{32{{count > {pe}}}}} & {turned})"
 

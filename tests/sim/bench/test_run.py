@@ -43,14 +43,20 @@ def check(design: Design, runs: list[Run], seed: int = 1, **options) -> None:
 
 
 def random_design(seed: int) -> Design:
-    """A network of 1 to 5 layers of weights, sizes 1 to 40, on 1 to 48 PEs, of any kind."""
+    """A network of 1 to 5 layers of weights, sizes 1 to 40, on 1 to 48 PEs, of any kind.
+
+    Every fifth one has one memory for all weights, and fewer PEs: it takes long.
+    """
     rng = np.random.default_rng(seed)
     layers = tuple(rng.integers(1, 41, rng.integers(2, 7)).tolist())
     mapping = tuple(rng.choice(["row", "column"], len(layers) - 1).tolist())
+    pes = int(rng.integers(1, 49))
+    unified = seed % 5 == 1
     return Design(
         layers=layers,
-        processing_elements=int(rng.integers(1, 49)),
+        processing_elements=min(pes, 1 + pes // 4) if unified else pes,
         mapping=mapping,
+        memory="unified" if unified else "distributed",
         activation=",".join(rng.choice(ACTIVATIONS, len(layers) - 1)),
         subnormals=str(rng.choice(["flush", "ieee"])),
         multiplier_stages=int(rng.integers(2, 7)),
