@@ -134,6 +134,14 @@ _DESIGN_OPTIONS = {
             help="Mini-batches of up to N samples; train and simulate take batches of N.",
         ),
     ],
+    "memory": Annotated[
+        str,
+        typer.Option(
+            metavar="distributed|unified",
+            help="A weight bank for each processing element, or one memory for the weights of all, "
+            "for which they wait.",
+        ),
+    ],
     "multiplier_stages": Annotated[
         int | None,
         typer.Option(

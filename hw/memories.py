@@ -12,9 +12,11 @@ from hw.pe import input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer
 from hw.shape import below
+from hw.unified import unified_words
 
 #: Names of the memories that hold weights and biases.
 WEIGHT_BANK = "weight bank"
+UNIFIED_WEIGHTS = "unified weights"
 BIAS_BANK = "bias bank"
 
 
@@ -49,7 +51,10 @@ def memories(schedule: Schedule) -> tuple[Memory, ...]:
     halves = 2 if design.batch > 1 else 1
     places = design.vectors
     pes = design.processing_elements
-    found = [Memory(name=WEIGHT_BANK, words=depth(design.bank_words, halves), instances=pes)]
+    if design.unified:
+        found = [Memory(name=UNIFIED_WEIGHTS, words=unified_words(schedule))]
+    else:
+        found = [Memory(name=WEIGHT_BANK, words=depth(design.bank_words, halves), instances=pes)]
     if design.bias_words:
         found.append(Memory(name=BIAS_BANK, words=depth(design.bias_words, halves)))
     if words := places.register_words:

@@ -19,6 +19,8 @@ DESIGNS = {
     "one layer": ((4, 1), 1, {}),
     "batches": ((4, 5, 3), 2, {"batch": 4}),
     "samples as bytes": ((7, 3), 2, {"sample_format": "bytes"}),
+    "unified": ((3, 4, 2), 3, {"memory": "unified"}),
+    "unified, batches": ((4, 5, 3), 2, {"memory": "unified", "batch": 4}),
     "deltas of the inputs": ((4, 3), 3, {"input_deltas": True}),
     "several functions": (
         (3, 4, 4, 2),
@@ -35,7 +37,7 @@ DESIGNS = {
 
 def in_verilog(text: str, top: str) -> Counter:
     """Words and bits of the memories below module `top`, and how many there are of each."""
-    bodies = dict(re.findall(r"^module (\S+)\(.*?\);\n(.*?)^endmodule", text, re.M | re.S))
+    bodies = dict(re.findall(r"^module (\S+) ?\(.*?\);\n(.*?)^endmodule", text, re.M | re.S))
 
     def count(module: str) -> Counter:
         body = bodies[module]
