@@ -1,8 +1,7 @@
 """The memories of a machine, their prices, and what it buys that each PE has its own.
 
-The weights are what an iteration waits for: a word of each PE's bank in every clock of a pass, or,
+The weights are what an iteration waits for: a word of each PE's bank in every slot of a pass, or,
 where one memory holds the weights of all of them (`unified`), a word a clock for the whole array.
-The unified machine is a model, not built.
 """
 
 import dataclasses
@@ -13,9 +12,12 @@ from fpga_flows.sram import OpenRAM, Price
 from gradwire import paper
 from gradwire.console import Reporter
 from gradwire.tables import facts, grid
-from hw.memories import BIAS_BANK, WEIGHT_BANK, Memory, memories
-from hw.operation import BACKPROPAGATION, Operation
-from hw.schedule import Schedule
+from hw.design import MEMORIES
+from hw.memories import BIAS_BANK, UNIFIED_WEIGHTS, WEIGHT_BANK, Memory, memories
+from hw.operation import BACKPROPAGATION
+from hw.schedule import Schedule, make_schedule
+
+_WEIGHTS = (WEIGHT_BANK, UNIFIED_WEIGHTS, BIAS_BANK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,46 +26,40 @@ class Traffic:
 
     Members
     -------
-    in_turn : reads that must follow one another: as many as the busiest port has.
-    banks : from all weight banks, or from the unified memory.
+    in_turn : reads of weights that must follow one another.
+    weights : from all weight banks, or from the unified memory.
     biases : from the bias bank, at the same time.
     """
 
     in_turn: int
-    banks: int
+    weights: int
     biases: int
 
 
-def distributed(schedule: Schedule) -> Traffic:
-    """What the machine reads: in every slot a word of each weight bank."""
-    slots = sum(op.slots.size for op in schedule.operations)
-    biases = sum(_biases(op) for op in schedule.operations if op.layer.mapping == "column")
-    return Traffic(slots, slots * schedule.design.processing_elements, biases)
-
-
-def unified(schedule: Schedule) -> Traffic:
-    """What one memory would be asked for: each weight and bias that counts, one after another."""
-    words = sum(op.layer.inputs * op.layer.outputs + _biases(op) for op in schedule.operations)
-    return Traffic(words, words, 0)
-
-
-def _biases(op: Operation) -> int:
-    """Biases that an operation needs: all but those that go backward."""
-    return 0 if op.unit == BACKPROPAGATION else op.layer.outputs
-
-
-def unified_memory(schedule: Schedule) -> Memory:
-    """One memory for all weights and biases."""
+def traffic(schedule: Schedule) -> Traffic:
+    """What the machine reads: in every slot a word of each weight bank, one after another where
+    there is one memory, and only those that count.
+    """
     design = schedule.design
-    words = sum((layer.inputs + 1) * layer.outputs for layer in design.weight_layers)
-    return Memory(name="unified weights", words=words * (2 if design.batch > 1 else 1))
+    slots = sum(op.slots.size for op in schedule.operations)
+    biases = sum(
+        op.layer.outputs
+        for op in schedule.operations
+        if op.layer.mapping == "column" and op.unit != BACKPROPAGATION
+    )
+    if not design.unified:
+        return Traffic(slots, slots * design.processing_elements, biases)
+    words = sum(op.layer.spread * op.length for op in schedule.operations)
+    return Traffic(words, words, biases)
 
 
 def price(schedule: Schedule, reporter: Reporter) -> dict[str, Any]:
     """Prices of all memories; returns what `gradwire memory --json` prints.
 
+    Both memory organisations are priced, in machines that differ in nothing else.
     Raises ToolError when OpenRAM is missing or fails.
     """
+    design = schedule.design
     stages = reporter.stages("SRAM prices")
     openram = OpenRAM()
 
@@ -75,50 +71,38 @@ def price(schedule: Schedule, reporter: Reporter) -> dict[str, Any]:
             entry |= {"macros": dict(Counter(bank.macros))} | dataclasses.asdict(bank.price)
         return entry
 
-    rows = [row(memory) for memory in memories(schedule)]
-    one = row(unified_memory(schedule))
+    found = {}
+    for name in MEMORIES:
+        machine = make_schedule(dataclasses.replace(design, memory=name))
+        rows = [row(memory) for memory in memories(machine)]
+        found[name] = {"memories": rows, **_costs(machine, rows)}
     stages.done()
-    weights = [entry for entry in rows if entry["name"] in (WEIGHT_BANK, BIAS_BANK)]
-    others = [entry for entry in rows if entry["writes"] and entry not in weights]
-    clocks = schedule.clocks_per_iteration
-    here, there = distributed(schedule), unified(schedule)
     return {
-        "topology": schedule.design.topology,
-        "pes": schedule.design.processing_elements,
+        "topology": design.topology,
+        "pes": design.processing_elements,
+        "mapping": list(design.mapping),
         "openram": openram.version,
-        "memories": rows,
-        "unified_memory": one,
-        "distributed": {
-            "modelled": False,
-            **_costs(here, clocks, weights, others),
-        },
-        "unified": {
-            "modelled": True,
-            # The bubbles between the passes stay as they are.
-            **_costs(there, clocks - here.in_turn + there.in_turn, [one], others),
-        },
-        "paper": paper.MEMORY.get(schedule.design.topology),
+        **found,
+        "paper": paper.MEMORY.get(design.topology),
     }
 
 
-def _costs(
-    traffic: Traffic,
-    clocks: int,
-    weights: list[dict[str, Any]],
-    others: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Time, energy and power of reading the weights, the first of them the weight banks."""
-    reads = [traffic.banks, traffic.biases]
+def _costs(schedule: Schedule, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Time, energy and power of reading the weights; areas."""
+    clocks, reads = schedule.clocks_per_iteration, traffic(schedule)
+    weights = [entry for entry in rows if entry["name"] in _WEIGHTS]
+    written = [entry for entry in rows if entry["writes"]]
+    counts = reads.weights, reads.biases
     energy = sum(
-        count * entry["access_energy_pj"] for count, entry in zip(reads, weights, strict=False)
+        count * entry["access_energy_pj"] for count, entry in zip(counts, weights, strict=False)
     )
     access = max(entry["access_ns"] for entry in weights)
-    time = traffic.in_turn * access
+    time = reads.in_turn * access
     leakage = _total("leakage_uw", weights)
     return {
         "clocks_per_iteration": clocks,
-        "reads_in_turn": traffic.in_turn,
-        "reads": traffic.banks + traffic.biases,
+        "reads_in_turn": reads.in_turn,
+        "reads": reads.weights + reads.biases,
         "access_ns": access,
         "memory_access_time_ns": round(time, 2),
         "read_energy_pj": round(energy, 1),
@@ -127,8 +111,8 @@ def _costs(
         "average_read_power_mw": round(energy / (clocks * paper.CLOCK_NS) + leakage / 1000, 3),
         "weights_area_um2": round(_total("area_um2", weights), 1),
         "weights_leakage_uw": round(leakage, 2),
-        "area_um2": round(_total("area_um2", [*weights, *others]), 1),
-        "leakage_uw": round(_total("leakage_uw", [*weights, *others]), 2),
+        "area_um2": round(_total("area_um2", written), 1),
+        "leakage_uw": round(_total("leakage_uw", written), 2),
     }
 
 
@@ -149,7 +133,6 @@ _COMPARED = [
     ("area of all SRAM, mm2", "area_um2", ".4f", 1e6),
     ("leakage of all SRAM, mW", "leakage_uw", ",.3f", 1e3),
 ]
-_SIDES = ("distributed", "unified")
 
 
 def table(found: dict[str, Any]) -> list[object]:
@@ -157,15 +140,20 @@ def table(found: dict[str, Any]) -> list[object]:
     title = f"{found['topology']}, processing elements: {found['pes']}; prices are for each memory"
     columns = ("memory", "no.", "words", "made", "mm2", "ns", "pJ", "uW")
     compared = [
-        (text, *(_written(found[side][name], form, unit) for side in _SIDES))
+        (text, *(_written(found[side][name], form, unit) for side in MEMORIES))
         for text, name, form, unit in _COMPARED
     ]
     return [
-        grid(title, columns, map(_row, [*found["memories"], found["unified_memory"]])),
+        grid(title, columns, map(_row, [*found["distributed"]["memories"], _unified(found)])),
         "Made: words of the macros. Fixed contents are no SRAM, and not priced.",
-        grid("The weights", ("", "distributed", "unified (modelled, not built)"), compared),
+        grid("The weights", ("", *MEMORIES), compared),
         facts("In sum", _notes(found)),
     ]
+
+
+def _unified(found: dict[str, Any]) -> dict[str, Any]:
+    """The memory that takes the weight banks' place."""
+    return next(e for e in found["unified"]["memories"] if e["name"] == UNIFIED_WEIGHTS)
 
 
 def _written(value: float, form: str, unit: float) -> str:
@@ -194,14 +182,14 @@ def _notes(found: dict[str, Any]) -> list[tuple[str, object]]:
         ("unified / distributed", f"{there / here:.2f} times the access time")
     ]
     if theirs := found["paper"]:
-        for side in _SIDES:
+        for side in MEMORIES:
             time, power = theirs[side]["access_time_ns"], theirs[side]["read_power_mw"]
             notes.append((f"the paper, {side}", f"{time} ns, {power} mW"))
         there, here = (theirs[side]["access_time_ns"] for side in ("unified", "distributed"))
         notes.append(
             ("the paper's ratio", f"{there / here:.2f}; what it counts is not said: docs/sram.md")
         )
-    if (count := sum(found["unified_memory"]["macros"].values())) > 1:
+    if (count := sum(_unified(found)["macros"].values())) > 1:
         notes.append(("not priced", f"how the unified memory chooses among its {count} macros"))
     notes.append(("prices", f"OpenRAM {found['openram']}, FreePDK45, analytical"))
     return notes

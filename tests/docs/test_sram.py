@@ -1,5 +1,6 @@
 """The figures of docs/sram.md are what `gradwire memory` says."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from fpga_flows.sram import LARGEST, SMALLEST, VARIABLE, OpenRAM
 from gradwire import memory
 from gradwire.console import Reporter
+from hw.design import MEMORIES
 from hw.errors import ToolError
 from hw.schedule import design_for, make_schedule
 
@@ -28,19 +30,21 @@ def stated(row: str) -> list[str]:
     return found
 
 
-def schedules():
-    return [make_schedule(design_for(*machine)) for machine in MACHINES]
+def designs():
+    return [design_for(*machine) for machine in MACHINES]
 
 
 def test_clocks_and_reads():
     """They need no prices."""
-    clocks, reads = [], []
-    for schedule in schedules():
-        here, there = memory.distributed(schedule).in_turn, memory.unified(schedule).in_turn
-        clocks += [schedule.clocks_per_iteration, schedule.clocks_per_iteration - here + there]
-        reads += [here, there]
-    assert stated("clocks per iteration") == list(map(str, clocks))
-    assert stated("reads one after another") == list(map(str, reads))
+    schedules = [
+        make_schedule(dataclasses.replace(design, memory=name))
+        for design in designs()
+        for name in MEMORIES
+    ]
+    clocks = [str(schedule.clocks_per_iteration) for schedule in schedules]
+    assert stated("clocks per iteration") == clocks
+    reads = [str(memory.traffic(schedule).in_turn) for schedule in schedules]
+    assert stated("reads one after another") == reads
 
 
 @pytest.fixture
@@ -78,8 +82,8 @@ def test_macros(openram):
 
 @pytest.mark.slow
 def test_machines(openram):
-    found = [memory.price(schedule, Reporter(quiet=True)) for schedule in schedules()]
-    sides = [each[side] for each in found for side in ("distributed", "unified")]
+    found = [memory.price(make_schedule(design), Reporter(quiet=True)) for design in designs()]
+    sides = [each[side] for each in found for side in MEMORIES]
     for row, name, unit in (
         ("memory access time per iteration, ns", "memory_access_time_ns", 1),
         ("read energy per iteration, nJ", "read_energy_pj", 1e3),

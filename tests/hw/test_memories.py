@@ -42,7 +42,7 @@ def in_verilog(text: str, top: str) -> Counter:
     def count(module: str) -> Counter:
         body = bodies[module]
         found = Counter((int(last) + 1, int(msb or 0) + 1) for msb, last in MEMORY.findall(body))
-        for name in re.findall(r"^  (\S+) \S+ \($", body, re.M):
+        for name in re.findall(r"^  (\S+) +\S+ \($", body, re.M):
             if name in bodies:
                 found += count(name)
         return found
