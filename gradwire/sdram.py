@@ -36,7 +36,7 @@ def supply(schedule: Schedule, timing: SdramTiming, reporter: Reporter) -> dict[
         "chip": timing.chip.name,
         "frequency_mhz": timing.frequency_mhz,
         "samples": samples,
-        "stalls": model.stalls(starts),
+        "stalls": model.stalls(starts, design.batch),
         "formats": formats,
     }
 

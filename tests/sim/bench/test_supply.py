@@ -45,6 +45,7 @@ def random_design(rng: np.random.Generator) -> Design:
         buffer_parts=min(vectors, 1 << int(rng.integers(0, 4))),
         batch=int(rng.integers(1, 5)),
         sample_format=str(rng.choice(SAMPLE_FORMATS)),
+        memory=str(rng.choice(["distributed"] * 4 + ["unified"])),
     )
 
 
