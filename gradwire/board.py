@@ -21,6 +21,7 @@ from sim.bench.run import Progress
 from sim.datasets import Dataset
 from sim.golden import Weights
 from sim.order import run_order
+from sim.records import pack
 
 SIMULATION = "sim"
 BAUD = 1_000_000
@@ -104,17 +105,18 @@ def train(
     design = schedule.design
     records = epochs.stored(task)
     data = dataclasses.replace(task, samples=records).load(design)
+    stored = pack(
+        design,
+        np.concatenate([data.train_inputs, data.test_inputs]),
+        np.concatenate([data.train_labels, data.test_labels]),
+    )
     if port == SIMULATION:
         progress("building the simulator", 0, 1)
     with open_port(schedule, port, baud) as line:
         if port == SIMULATION:
             progress("building the simulator", 1, 1)
         board = Board(line, design)
-        board.load_samples(
-            np.concatenate([data.train_inputs, data.test_inputs]),
-            np.concatenate([data.train_labels, data.test_labels]),
-            progress,
-        )
+        board.load_samples(stored, progress)
         board.load_weights(task.start(design), progress)
         status = None
         if task.samples:

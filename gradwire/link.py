@@ -30,7 +30,6 @@ from hw.link.protocol import (
 from sim.bench.log import addresses, flatten
 from sim.bench.run import Progress
 from sim.golden import LearningRate, Weights
-from sim.records import pack
 
 _END = bytes([END])
 _ESCAPES = ((ESC, bytes([ESC, ESC_ESC])), (END, bytes([ESC, ESC_END])))
@@ -142,24 +141,26 @@ class Link:
                 return answer.words
         raise _silent(command)
 
-    def request_each(self, command: Command, bodies: Iterable[Sequence[int]]) -> Iterator[int]:
-        """Many requests without an answer's words; yields now and then how many are carried out.
+    def request_each(
+        self, command: Command, requests: Iterable[tuple[int, Sequence[int]]]
+    ) -> Iterator[int]:
+        """Arguments and bodies of many requests; yields now and then how many are carried out.
 
         The line does not wait for answers, of which a USB port gives a few hundred a second. So it
         must not matter whether a request is carried out twice, or after the next one.
 
         Raises ToolError as `request` does.
         """
-        bodies, done = iter(bodies), 0
-        while burst := list(itertools.islice(bodies, _BURST)):
+        requests, done = iter(requests), 0
+        while burst := list(itertools.islice(requests, _BURST)):
             self._burst(command, burst)
             done += len(burst)
             yield done
 
-    def _burst(self, command: Command, bodies: Sequence[Sequence[int]]) -> None:
+    def _burst(self, command: Command, requests: Sequence[tuple[int, Sequence[int]]]) -> None:
         left = {}
-        for body in bodies:
-            packet = self._packet(command, 0, body)
+        for argument, body in requests:
+            packet = self._packet(command, argument, body)
             left[self._sequence] = packet
         for _ in range(_ATTEMPTS):
             for packet in left.values():
@@ -289,13 +290,14 @@ class Board:
         """Write all weights and biases."""
         values = flatten(weights).astype(np.float32).view(np.uint32)
         places = _Places(self.design)
-        done = 0
-        for bank, words in enumerate(places.banks(values)):
-            for first in range(0, len(words), PACKET_WORDS - 1):
-                part = words[first : first + PACKET_WORDS - 1]
-                self._link.request(Command.WRITE_WEIGHTS, bank, [first, *part])
-                done += len(part)
-                progress("loading weights", done, places.words)
+        requests = [
+            (bank, body)
+            for bank, words in enumerate(places.banks(values))
+            for body in _parts(words)
+        ]
+        ends = np.cumsum([len(body) - 1 for _, body in requests])
+        for done in self._link.request_each(Command.WRITE_WEIGHTS, requests):
+            progress("loading weights", int(ends[done - 1]), places.words)
 
     def read_weights(self, progress: Progress = lambda *_, **__: None) -> Weights:
         """Read all weights and biases."""
@@ -325,27 +327,24 @@ class Board:
         while self.status().initializing:
             pass
 
-    def load_samples(
-        self,
-        inputs: np.ndarray,
-        labels: np.ndarray,
-        progress: Progress = lambda *_, **__: None,
-    ) -> None:
-        """Write samples, one row each, to the SDRAM, as its records from number 0 on.
+    def load_samples(self, records: np.ndarray, progress: Progress = lambda *_, **__: None) -> None:
+        """Write samples to the SDRAM, from its beginning on; `records` are those of sim.records.
 
-        Raises InputError if the samples do not fit the design or the SDRAM.
+        Raises InputError if they do not fit the design or the SDRAM.
         """
-        words = pack(self.design, inputs, labels).ravel()
+        size = self.design.record_words
+        if records.ndim != 2 or records.shape[1] != size:
+            raise InputError(f"records must have the shape (samples, {size}), not {records.shape}")
+        words = records.ravel()
         if words.size > self.sdram_words:
             raise InputError(
                 f"samples must fit into the SDRAM's {self.sdram_words:,} words, "
                 f"not need {words.size:,}"
             )
-        most = PACKET_WORDS - 1
-        bodies = ([k, *words[k : k + most].tolist()] for k in range(0, words.size, most))
-        for done in self._link.request_each(Command.WRITE_SAMPLES, bodies):
-            share = min(done * most, words.size) / words.size
-            progress("loading samples", int(share * len(inputs)), len(inputs))
+        requests = ((0, body) for body in _parts(words))
+        for done in self._link.request_each(Command.WRITE_SAMPLES, requests):
+            written = min(done * (PACKET_WORDS - 1), words.size)
+            progress("loading samples", written // size, len(records))
 
     def read_samples(self, first: int, count: int) -> np.ndarray:
         """Words of the SDRAM, uint32, from word `first` on."""
@@ -411,6 +410,13 @@ class Board:
     def _end(self) -> None:
         while self.status().busy:
             pass
+
+
+def _parts(words: np.ndarray) -> Iterator[list[int]]:
+    """Bodies of the packets that write `words`: number of the first one, and values."""
+    most = PACKET_WORDS - 1
+    for first in range(0, len(words), most):
+        yield [first, *words[first : first + most].tolist()]
 
 
 class _Places:

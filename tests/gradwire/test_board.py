@@ -22,6 +22,7 @@ def test_red_trains_in_simulation(run_json, run, folder):
     assert (found["samples"], found["tests"], found["port"]) == (64, 20, "sim")
     assert found["accuracy"] == expected["accuracy"]
     assert found["clocks"] > 64 * 60 and found["stalls"] == 0
+    assert found["records"] == 64
     ours, golden = (np.load(folder / name) for name in ("w.npz", "g.npz"))
     for name in ("weights1", "biases3"):
         assert ours[name].tobytes() == golden[name].tobytes()
@@ -31,9 +32,40 @@ def test_red_trains_in_simulation(run_json, run, folder):
     assert "on sim" in again.stdout and "waiting" not in again.stdout
 
 
+def test_stored_samples_are_trained_on_again_and_again(run_json, folder):
+    options = ("--port", "sim", "--records", "24", "-o")
+    for name, more in (("a.npz", ()), ("b.npz", ("--shuffle-seed", "5"))):
+        found = run_json(*COMMAND, *options, name, *more)
+        assert found["bit_exact"] is True
+        assert (found["samples"], found["records"]) == (64, 24)
+    first, second = (np.load(folder / name)["weights1"] for name in ("a.npz", "b.npz"))
+    assert first.tobytes() != second.tobytes()
+
+
+def test_samples_that_do_not_fit(fails):
+    too_many = ("board", "train", "3-3-3-1", "--port", "sim", "--samples", "4194300")
+    assert fails(*too_many, "--tests", "5") == (
+        "gradwire: samples must fit into the SDRAM's 8,388,608 words, not need 8,388,610\n"
+    )
+    digits = ("board", "train", "64-4-10", "--data", "digits", "--port", "sim")
+    assert "inputs that are stored as bytes must be 0, 1, ... 255 / 256, not 1" in fails(*digits)
+
+
+@pytest.mark.parametrize(
+    "options, line",
+    [
+        (("--records", "65"), "records must be 1 to 64, the samples, not 65"),
+        (("--records", "0"), "records must be 1 to 64, the samples, not 0"),
+        (("--shuffle-seed", "-1"), "seed must be 0 to 2147483647, not -1"),
+    ],
+)
+def test_epochs_that_there_are_not(fails, options, line):
+    assert fails(*COMMAND, "--port", "sim", *options) == f"gradwire: {line}\n"
+
+
 def test_weights_that_differ_are_exit_code_1(run, monkeypatch):
-    def other(design, task, progress):
-        found = real(design, task, progress)
+    def other(*arguments):
+        found = real(*arguments)
         found.weights.biases[2][0] += 1
         return found
 
@@ -72,6 +104,7 @@ def test_ctrl_c_ends_it_and_the_simulator(run, monkeypatch):
 def test_mnist_trains_in_simulation(run_json):
     """Records and banks that need several packets."""
     words = ("784-100-100-10", "--pes", "10", "--data", f"idx:{MNIST}")
-    found = run_json("board", "train", *words, "--port", "sim", "--samples", "64", "--tests", "10")
+    epochs = ("--samples", "64", "--records", "40", "--shuffle-seed", "3", "--tests", "10")
+    found = run_json("board", "train", *words, "--port", "sim", *epochs)
     assert found["bit_exact"] is True
-    assert found["clocks"] > found["stalls"] > 0
+    assert found["stalls"] == 0

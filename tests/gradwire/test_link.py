@@ -47,14 +47,6 @@ def bits(weights):
     return flatten(weights).view(np.uint32).tolist()
 
 
-def both(data):
-    """Inputs and labels of all samples, to train on and then to test on."""
-    return (
-        np.concatenate([data.train_inputs, data.test_inputs]),
-        np.concatenate([data.train_labels, data.test_labels]),
-    )
-
-
 def trained(design, weights, learning, inputs, labels, batch=1):
     golden = Golden(design, weights, learning, batch)
     for index, (x, y) in enumerate(zip(inputs, labels, strict=True), 1):
@@ -77,9 +69,14 @@ def test_red_trains_and_comes_back_bit_exact():
         assert board.sdram_words == SDRAM_WORDS
         board.load_weights(start, progress)
         assert bits(board.read_weights(progress)) == bits(start)
-        board.load_samples(*both(data), progress)
-        stored = pack(RED, *both(data)).ravel()
-        assert board.read_samples(0, stored.size).tolist() == stored.tolist()
+        stored = np.concatenate(
+            [
+                pack(RED, data.train_inputs, data.train_labels),
+                pack(RED, data.test_inputs, data.test_labels),
+            ]
+        )
+        board.load_samples(stored, progress)
+        assert board.read_samples(0, stored.size).tolist() == stored.ravel().tolist()
         status = board.train(learning, 64, records=64, progress=progress)
         golden = trained(RED, start, learning, data.train_inputs, data.train_labels)
         assert bits(board.read_weights()) == bits(golden.weights) != bits(start)
@@ -149,10 +146,10 @@ def test_epochs_in_batches_over_a_bad_line():
         start = seeded_weights(design, 11)
         assert bits(board.read_weights()) == bits(start)
         # Several packets at a time are on the way.
-        board.load_samples(inputs, labels)
-        stored = pack(design, inputs, labels).ravel()
+        stored = pack(design, inputs, labels)
+        board.load_samples(stored)
         assert stored.size > 9 * 511
-        assert board.read_samples(0, stored.size).tolist() == stored.tolist()
+        assert board.read_samples(0, stored.size).tolist() == stored.ravel().tolist()
         for seed in (0, 77):
             # Two epochs and a half of 60 records; batches run over their ends.
             status = board.train(learning, 150, records=60, first=1001, seed=seed, batch=8)
@@ -171,15 +168,15 @@ def test_epochs_in_batches_over_a_bad_line():
 
 def test_a_run_that_waits_for_its_samples():
     """An iteration is shorter than the SDRAM takes for a record; each run takes the same clocks."""
-    design = Design(layers=(40, 1), processing_elements=40, mapping=("column",), buffer_vectors=16)
+    design = Design(layers=(24, 1), processing_elements=24, mapping=("column",), buffer_vectors=16)
     rng = np.random.default_rng(2)
-    inputs = rng.standard_normal((100, 40)).astype(np.float32)
+    inputs = rng.standard_normal((100, 24)).astype(np.float32)
     labels = rng.integers(0, 2, (100, 1)).astype(np.float32)
     learning = LearningRate(rate=0.1)
     with simulated(system(design), optimize=0) as port:
         board = Board(port, design)
         start = initial_weights(design.layers, 1)
-        board.load_samples(inputs, labels)
+        board.load_samples(pack(design, inputs, labels))
         found = []
         for seed in (0, 9, 9):
             board.load_weights(start)
@@ -311,8 +308,8 @@ def test_a_burst_is_sent_again_as_far_as_it_is_not_answered():
             return b"" if request[1] == 5 else answer(Status.BAD_CRC, 0, 0)
         return answer(Status.OK, request[1], request[0]) * (1 + (request[1] == 3))
 
-    bodies = [[k, 7] for k in range(18)]
-    done = list(Link(Scripted(answers)).request_each(Command.WRITE_SAMPLES, bodies))
+    requests = [(0, [k, 7]) for k in range(18)]
+    done = list(Link(Scripted(answers)).request_each(Command.WRITE_SAMPLES, requests))
     assert done == [16, 18]
     assert came == [*range(1, 17), 2, 5, 16, 17, 18]
 
@@ -320,23 +317,21 @@ def test_a_burst_is_sent_again_as_far_as_it_is_not_answered():
 def test_a_burst_that_is_refused_or_never_answered():
     link = Link(Scripted(lambda request: answer(Status.BUSY, request[1], request[0])))
     with pytest.raises(ToolError, match=r'^the machine refuses the request "write samples": it is'):
-        list(link.request_each(Command.WRITE_SAMPLES, [[0, 1]]))
+        list(link.request_each(Command.WRITE_SAMPLES, [(0, [0, 1])]))
     with pytest.raises(ToolError, match=r'^the machine does not answer: .* "write samples" was'):
-        list(Link(Silent()).request_each(Command.WRITE_SAMPLES, [[0, 1]] * 3))
+        list(Link(Silent()).request_each(Command.WRITE_SAMPLES, [(0, [0, 1])] * 3))
 
 
 def test_bad_samples():
     board = Board(Scripted(identified(RED)), RED)
-    good = np.zeros((2, 3), np.float32), np.zeros((2, 1), np.float32)
-    with pytest.raises(InputError, match=r"the shape \(samples, 3\), not \(2, 4\)"):
-        board.load_samples(np.zeros((2, 4), np.float32), good[1])
-    with pytest.raises(InputError, match="as many labels as inputs, not 1 and 2"):
-        board.load_samples(good[0], good[1][:1])
+    with pytest.raises(
+        InputError, match=r"^records must have the shape \(samples, 4\), not \(2, 3\)"
+    ):
+        board.load_samples(np.zeros((2, 3), np.uint32))
     with pytest.raises(
         InputError, match=r"^samples must fit into the SDRAM's 8,388,608 words, not need 8,388,612$"
     ):
-        count = SDRAM_WORDS // 4 + 1
-        board.load_samples(np.zeros((count, 3), np.float32), np.zeros((count, 1), np.float32))
+        board.load_samples(np.zeros((SDRAM_WORDS // 4 + 1, 4), np.uint32))
     with pytest.raises(InputError, match="batch must be 1 to 1, not 2"):
         board.train(LearningRate(rate=0.1), 2, records=2, batch=2)
 
