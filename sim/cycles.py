@@ -81,7 +81,7 @@ class Timeline:
         """Last clock of each of `cycles`, the one in which what happens in it is seen outside."""
         if not len(cycles):
             return cycles
-        self._know(int(cycles.max()) + 1)
+        self._know(max(1, int(cycles.max()) + 1))
         return np.where(cycles < 0, cycles, self._ends[np.maximum(cycles, 0)])
 
     def end(self, cycle: int) -> int:
