@@ -40,7 +40,7 @@ def predicted(design, samples, epochs, batch=1):
     schedule = make_schedule(design)
     model, supply = CycleModel(schedule), SupplyModel(schedule, system(design).timing)
     starts = model.supplied_starts(samples, batch, supply=supply, epochs=epochs)
-    return model.run_clocks(starts), model.stalls(starts)
+    return model.run_clocks(starts, batch), model.stalls(starts, batch)
 
 
 def bits(weights):
@@ -166,6 +166,21 @@ def test_epochs_in_batches_over_a_bad_line():
     assert line.bad > 20
 
 
+class Counting:
+    """A line that counts what is sent."""
+
+    def __init__(self, port):
+        self.port = port
+        self.sent = 0
+
+    def write(self, data):
+        self.sent += 1
+        self.port.write(data)
+
+    def read_until(self, expected):
+        return self.port.read_until(expected)
+
+
 def test_a_run_that_waits_for_its_samples():
     """An iteration is shorter than the SDRAM takes for a record; each run takes the same clocks."""
     design = Design(layers=(24, 1), processing_elements=24, mapping=("column",), buffer_vectors=16)
@@ -174,9 +189,13 @@ def test_a_run_that_waits_for_its_samples():
     labels = rng.integers(0, 2, (100, 1)).astype(np.float32)
     learning = LearningRate(rate=0.1)
     with simulated(system(design), optimize=0) as port:
-        board = Board(port, design)
+        line = Counting(port)
+        board = Board(line, design)
         start = initial_weights(design.layers, 1)
+        before = line.sent
         board.load_samples(pack(design, inputs, labels))
+        # Packets follow each other as fast as they may, and none has to be sent again.
+        assert line.sent - before == 5
         found = []
         for seed in (0, 9, 9):
             board.load_weights(start)
