@@ -78,11 +78,11 @@ class System(wiring.Component):
         packets, replies = PacketReceiver(self.gap), PacketTransmitter()
         endpoint = LinkEndpoint(self.schedule, self.timing.chip)
         supply = SampleSupply(self.schedule, self.timing.chip)
-        memory = SdramController(self.timing)
+        controller = SdramController(self.timing)
         reset = Signal()
         place(m, "core", core, platform, reset=reset)
         place(m, "supply", supply, platform)
-        place(m, "memory", memory, platform)
+        place(m, "sdram_controller", controller, platform)
         place(m, "uart_receiver", uart_in, platform)
         place(m, "uart_transmitter", uart_out, platform)
         place(m, "packet_receiver", packets, platform)
@@ -90,16 +90,16 @@ class System(wiring.Component):
         place(m, "endpoint", endpoint, platform)
         wiring.connect(m, replies.o, uart_out.i)
         wiring.connect(m, supply.o, core.i)
-        wiring.connect(m, wiring.flipped(self.sdram), memory.pins)
-        _share(m, memory, supply, endpoint)
+        wiring.connect(m, wiring.flipped(self.sdram), controller.pins)
+        _share(m, controller, supply, endpoint)
         _join(m, endpoint.core, core)
         _join(m, endpoint.supply, supply)
         m.d.comb += [
             supply.released.eq(core.released),
             supply.loaded.eq(core.loaded),
             core.start.eq(supply.start),
-            memory.refresh.eq(supply.refresh),
-            supply.refreshed.eq(memory.refreshed),
+            controller.refresh.eq(supply.refresh),
+            supply.refreshed.eq(controller.refreshed),
         ]
         m.d.comb += [
             uart_in.rx.eq(self.rx),
@@ -127,14 +127,14 @@ class System(wiring.Component):
 
 
 def _share(
-    m: Module, memory: SdramController, supply: SampleSupply, endpoint: LinkEndpoint
+    m: Module, controller: SdramController, supply: SampleSupply, endpoint: LinkEndpoint
 ) -> None:
     """The SDRAM is the supply's while it brings samples, and the endpoint's otherwise."""
-    supplies, requests, words = supply.busy, memory.request, memory.o
+    supplies, requests, words = supply.busy, controller.request, controller.o
     asked = Mux(supplies, supply.request.payload.as_value(), endpoint.o_request.payload.as_value())
-    wiring.connect(m, endpoint.o_sdram, memory.i)
+    wiring.connect(m, endpoint.o_sdram, controller.i)
     m.d.comb += [
-        endpoint.sdram_initialized.eq(memory.initialized),
+        endpoint.sdram_initialized.eq(controller.initialized),
         requests.payload.eq(asked),
         requests.valid.eq(Mux(supplies, supply.request.valid, endpoint.o_request.valid)),
         supply.request.ready.eq(requests.ready & supplies),

@@ -179,7 +179,7 @@ class LinkEndpoint(wiring.Component):
                 m.d.sync += self.place.eq(self.word)
                 m.d.comb += self.step.eq(1)
                 m.next = "FETCH"
-        # Memory, addition and decision each have a clock.
+        # Memory, addition and decision each have a clock. `word` then is the third of the body.
         with m.State("FETCH"):
             m.d.comb += self.step.eq(1)
             m.d.sync += [self.before.eq(self.word), self.size.eq(self._size(m))]
@@ -247,9 +247,9 @@ class LinkEndpoint(wiring.Component):
         return found
 
     def _size(self, m: Module) -> Value:
-        """Of what the request is about: words of a bank or of the SDRAM, or records; 0 if nothing.
+        """Words of the bank or of the SDRAM, or records, of which the request names some.
 
-        What is not about words or records gets whatever size.
+        0 if there is no such bank. It means nothing where the request names none.
         """
         design, bank, size = self.design, self.argument, Signal(32)
         with m.Switch(self.command):
