@@ -184,6 +184,14 @@ _DESIGN_OPTIONS = {
             help="The machine can also make its initial weights itself, from a seed.",
         ),
     ],
+    "broadcast_stages": Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Registers on the way to the processing elements: for arrays that fill an FPGA.",
+        ),
+    ],
 }
 _DESIGN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Design)} | {
     "pes": None,

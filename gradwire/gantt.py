@@ -44,7 +44,8 @@ def _title(schedule: Schedule) -> str:
 def _end(schedule: Schedule, op: Operation) -> int:
     """Clock after the last sum at the array's output, or after the last weight is written."""
     if op.operation == UPDATE:
-        return int(op.at(op.slots).max()) + schedule.latencies.sum + 1
+        latency = schedule.latencies.broadcast + schedule.latencies.sum
+        return int(op.at(op.slots).max()) + latency + 1
     return int(op.at(op.results).max()) + 1
 
 

@@ -27,6 +27,9 @@ from hw.shape import below
 from hw.verilog import place
 from hw.walker import VectorWalker
 
+# PEs that share the last register on the way of what goes to all of them; a power of two.
+GROUP = 8
+
 
 class NeuronArray(wiring.Component):
     """Executes ACCUMULATE, REDUCE and UPDATE; one slot, P multiply-adds, a clock.
@@ -46,9 +49,12 @@ class NeuronArray(wiring.Component):
     result_tag : whose it is.
     next_index, next_tag : number in its vector, and tag, of the result of the next clock, if any.
     host, host_write, host_bank, host_address, host_data : the weight port, used while idle.
-    host_read : weight, 2 clocks after its address.
+    host_read : weight, `Latencies.weight_port` clocks after its address.
     read_address, weights, write_next, write_count, write_address, sums : see UnifiedMemory; where
         there is one, these in place of the weight port.
+
+    Times are those of hw.operation. What enters the array takes the design's `broadcast_stages`
+    clocks more to the PEs; `late` is the control word by their time.
     """
 
     clocked = True
@@ -118,45 +124,72 @@ class NeuronArray(wiring.Component):
         pes = [ProcessingElement(self.schedule) for _ in range(self.pes)]
         for index, pe in enumerate(pes):
             place(m, f"pe_{index}", pe, platform)
-        self._read_side(m, pes)
-        self._adders(m, pes)
-        self._write_side(m, pes)
+        self.stages = self.schedule.latencies.broadcast
+        self.late = self._late(m)
+        common = self._read_side(m) | self._adders(m) | self._write_side(m, pes)
+        self._distribute(m, platform, pes, common)
         self._results(m, pes, self._tree(m, pes))
         return m
 
-    def _read_side(self, m: Module, pes: list[ProcessingElement]) -> None:
+    def _late(self, m: Module) -> data.View:
+        if not self.stages:
+            return self.control
+        late = Signal(self.control.shape(), name="late")
+        m.d.comb += [
+            late.eq(delay(m, self.control, self.stages, "late_control")),
+            late.valid.eq(delay(m, self.control.valid, self.stages, "late_valid", reset=True)),
+        ]
+        return late
+
+    def _distribute(
+        self,
+        m: Module,
+        platform: object,
+        pes: list[ProcessingElement],
+        common: dict[str, Value],
+    ) -> None:
+        """Bring the PEs, port by port, what is the same for all of them."""
+        if not self.stages:
+            for pe in pes:
+                m.d.comb += [getattr(pe, name).eq(value) for name, value in common.items()]
+            return
+        bits = Cat(common.values())
+        shared = delay(m, bits, self.stages - 1, "shared")
+        for number, group in enumerate(_groups(pes)):
+            relay = Relay(len(bits))
+            place(m, f"relay_{number}", relay, platform)
+            m.d.comb += relay.i.eq(shared)
+            for pe in group:
+                m.d.comb += Cat(getattr(pe, name) for name in common).eq(relay.o)
+
+    def _read_side(self, m: Module) -> dict[str, Value]:
         """Operands of the multipliers."""
         control = self.control
         read = self._banked("read_made")
-        update = delay(m, control.update & control.valid, 1, "update")
-        reduce = delay(m, control.reduce, 1, "reduce")
+        common = {
+            "local_address": control.local_address,
+            "local_input": control.local_input,
+            "broadcast": self.broadcast,
+            "update": delay(m, control.update & control.valid, 1, "update"),
+            "reduce": delay(m, control.reduce, 1, "reduce"),
+        }
         if self.schedule.design.unified:
             m.d.comb += self.read_address.eq(read)
-        for index, pe in enumerate(pes):
-            if self.schedule.design.unified:
-                m.d.comb += pe.bank_data.eq(self.weights[index])
-            else:
-                m.d.comb += pe.bank_address.eq(Mux(self.host, self.host_address, read))
-            m.d.comb += [
-                pe.local_address.eq(control.local_address),
-                pe.local_input.eq(control.local_input),
-                pe.broadcast.eq(self.broadcast),
-                pe.update.eq(update),
-                pe.reduce.eq(reduce),
-            ]
+        else:
+            common["bank_address"] = Mux(self.host, self.host_address, read)
+        return common
 
     def _banked(self, made: str) -> Value:
         """The word of the weight banks, among the weights in the making if `made` says so."""
         word = self.control.bank_address
         return Cat(word, self.control[made]) if self.schedule.design.batch > 1 else word
 
-    def _adders(self, m: Module, pes: list[ProcessingElement]) -> None:
+    def _adders(self, m: Module) -> dict[str, Value]:
         """What every PE's adder does."""
         lat, control = self.schedule.latencies, self.control
         inputs = adder_inputs(self.schedule)
         select = Signal(control.adder_select.shape())
-        self.ready = Signal()
-        self.single = Signal()
+        drain_load, drain_product = Signal(name="ready"), Signal(name="single")
         # Decided the clock before, so that registers drive what every PE waits for.
         soon = Signal.like(select)
         before = lat.product - 1
@@ -174,51 +207,76 @@ class NeuronArray(wiring.Component):
             last = delay(m, last, way.ready - clock, f"sum{number}_{clock}", reset=True)
             ready |= last
             single |= last if way.length == 1 else 0
-        m.d.sync += [select.eq(soon), self.ready.eq(ready), self.single.eq(single)]
-        for pe in pes:
-            m.d.comb += [pe.adder_select.eq(select), pe.drain_load.eq(self.ready)]
-            if sums_single_products(self.schedule):
-                m.d.comb += pe.drain_product.eq(self.single)
-        for pe, following in itertools.pairwise(pes):
-            m.d.comb += pe.drain_i.eq(following.drain_o)
+        m.d.sync += [select.eq(soon), drain_load.eq(ready), drain_product.eq(single)]
+        self.ready = delay(m, drain_load, self.stages, "late_ready", reset=True)
+        self.single = delay(m, drain_product, self.stages, "late_single", reset=True)
+        common = {"adder_select": select, "drain_load": drain_load}
+        if sums_single_products(self.schedule):
+            common["drain_product"] = drain_product
+        return common
 
-    def _write_side(self, m: Module, pes: list[ProcessingElement]) -> None:
+    def _write_side(self, m: Module, pes: list[ProcessingElement]) -> dict[str, Value]:
         """Weights, and what the PEs keep of the vectors."""
         lat, control = self.schedule.latencies, self.control
         write = delay(m, control.update & control.valid, lat.sum, "write", reset=True)
         address = delay(m, self._banked("write_made"), lat.sum, "write_address")
+        common = {}
+        if not self.schedule.design.unified:
+            common |= {
+                "host": self.host,
+                "host_data": self.host_data,
+                "write_address": Mux(self.host, self.host_address, address),
+            }
+        if hasattr(self, "register_write"):
+            common |= {"register_write_address": self.register_address, "vector": self.vector}
+        if hasattr(self, "input_write"):
+            common |= {
+                "input_write_address": self.input_address,
+                "network_input": self.network_input,
+            }
         for index, pe in enumerate(pes):
+            enables = {}
             if not self.schedule.design.unified:
-                m.d.comb += [
-                    pe.host.eq(self.host),
-                    pe.host_data.eq(self.host_data),
-                    pe.write.eq(Mux(self.host, self.host_write & (self.host_bank == index), write)),
-                    pe.write_address.eq(Mux(self.host, self.host_address, address)),
-                ]
+                own = self.host_write & (self.host_bank == index)
+                enables["write"] = Mux(self.host, own, write)
             if hasattr(self, "register_write"):
-                m.d.comb += [
-                    pe.register_write.eq(self.register_write & (self.register_lane == index)),
-                    pe.register_write_address.eq(self.register_address),
-                    pe.vector.eq(self.vector),
-                ]
+                enables["register_write"] = self.register_write & (self.register_lane == index)
             if hasattr(self, "input_write"):
-                m.d.comb += [
-                    pe.input_write.eq(self.input_write & (self.input_lane == index)),
-                    pe.input_write_address.eq(self.input_address),
-                    pe.network_input.eq(self.network_input),
-                ]
+                enables["input_write"] = self.input_write & (self.input_lane == index)
+            for name, value in enables.items():
+                late = delay(m, value, self.stages, f"{name}_{index}", reset=True)
+                m.d.comb += getattr(pe, name).eq(late)
         if self.schedule.design.unified:
-            m.d.comb += [
-                self.write_next.eq(
-                    delay(m, control.update & control.valid, lat.sum - 1, "write_next", reset=True)
-                ),
-                self.write_count.eq(delay(m, control.active, lat.sum - 1, "write_count")),
-                self.write_address.eq(address),
-                self.sums.eq(Cat(pe.sum for pe in pes)),
-            ]
+            self._unified(m, pes, address)
         else:
-            bank = delay(m, self.host_bank, 1, "host_bank")
-            m.d.sync += self.host_read.eq(Choice(pe.bank_data for pe in pes)[bank])
+            self._read_back(m, pes)
+        return common
+
+    def _unified(self, m: Module, pes: list[ProcessingElement], write_address: Value) -> None:
+        """To and from the memory for all weights."""
+        lat, control = self.schedule.latencies, self.control
+        writes = control.update & control.valid
+        m.d.comb += [
+            self.write_next.eq(delay(m, writes, lat.sum - 1, "write_next", reset=True)),
+            self.write_count.eq(delay(m, control.active, lat.sum - 1, "write_count")),
+            self.write_address.eq(write_address),
+            self.sums.eq(Cat(pe.sum for pe in pes)),
+            *(pe.bank_data.eq(self.weights[index]) for index, pe in enumerate(pes)),
+        ]
+
+    def _read_back(self, m: Module, pes: list[ProcessingElement]) -> None:
+        """The weight port's word, chosen among the PEs' in as many steps as it takes clocks."""
+        words, bank = [pe.bank_data for pe in pes], delay(m, self.host_bank, 1, "host_bank")
+        if self.stages:
+            bank = delay(m, bank, self.stages + 1, "late_bank")
+            nearest = bank[: GROUP.bit_length() - 1]
+            chosen = []
+            for number, group in enumerate(_groups(words)):
+                word = Signal(32, name=f"host_read_{number}", reset_less=True)
+                m.d.sync += word.eq(Choice(group)[nearest])
+                chosen.append(word)
+            words, bank = chosen, delay(m, bank, 1, "group")[len(nearest) :]
+        m.d.sync += self.host_read.eq(Choice(words)[bank])
 
     def _tree(self, m: Module, pes: list[ProcessingElement]) -> Value:
         """Wire the adders as a tree; its root. Operands that come early wait in delay lines."""
@@ -253,7 +311,7 @@ class NeuronArray(wiring.Component):
     def _enables(self, m: Module, pes: list[ProcessingElement]) -> None:
         """Which products count: in a layer's last fold perhaps not all."""
         counts = active_counts(self.schedule)
-        active = delay(m, self.control.active, self.schedule.latencies.product - 1, "active")
+        active = delay(m, self.late.active, self.schedule.latencies.product - 1, "active")
         for index, pe in enumerate(pes):
             enable = Signal(name=f"enable_{index}")
             m.d.sync += enable.eq(Choice(index < count for count in counts)[active])
@@ -261,7 +319,7 @@ class NeuronArray(wiring.Component):
 
     def _carry(self, m: Module) -> Value:
         """What enters the tree beside the products: biases, sums of the fold before, or nothing."""
-        lat, control = self.schedule.latencies, self.control
+        lat, control = self.schedule.latencies, self.late
         folded = any(op.layer.folds > 1 for op in reductions(self.schedule))
         carry = Signal(32)
         m.d.comb += carry.eq(NEGATIVE_ZERO)
@@ -280,7 +338,7 @@ class NeuronArray(wiring.Component):
 
     def _partial_sums(self, m: Module) -> Value:
         """Memory of the sums of the fold before; the word for the carry input."""
-        lat, control = self.schedule.latencies, self.control
+        lat, control = self.schedule.latencies, self.late
         depth = max(op.length for op in reductions(self.schedule) if op.layer.folds > 1)
         m.submodules.partial_sums = sums_ = memory.Memory(
             shape=32, depth=len(below(depth)), init=[]
@@ -298,7 +356,9 @@ class NeuronArray(wiring.Component):
         return read.data
 
     def _results(self, m: Module, pes: list[ProcessingElement], root: Value) -> None:
-        lat, control = self.schedule.latencies, self.control
+        lat, control = self.schedule.latencies, self.late
+        for pe, following in itertools.pairwise(pes):
+            m.d.comb += pe.drain_i.eq(following.drain_o)
         if hasattr(self, "partial_write"):
             m.d.comb += self.partial_write.data.eq(root)
         reduced = delay(
@@ -337,6 +397,38 @@ class NeuronArray(wiring.Component):
             layers[number - 1].outputs if unit == FORWARD else layers[number - 1].inputs
             for unit, number in result_vectors(self.schedule)
         ]
+
+
+def _groups(of_pes: list) -> list[list]:
+    return [of_pes[first : first + GROUP] for first in range(0, len(of_pes), GROUP)]
+
+
+class Relay(wiring.Component):
+    """What a group of PEs has in common, a clock later.
+
+    A module of its own, so that synthesis can be told to leave every group its registers, which are
+    the same in all of them, near it.
+
+    Members
+    -------
+    i, o : some bits.
+    """
+
+    clocked = True
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__({"i": In(width), "o": Out(width)})
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module."""
+        return f"relay_{self.width}"
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.o.eq(delay(m, self.i, 1, "word"))
+        return m
 
 
 class TagQueue(wiring.Component):

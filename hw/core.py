@@ -78,7 +78,8 @@ class Core(wiring.Component):
     prediction, prediction_valid : the outputs of each sample's forward pass.
     input_delta, input_delta_valid : deltas of the inputs, if the design has them.
     weight_address, weight_write, weight_data : write port of weights, while not busy.
-    weight : word at the address of 2 clocks before, while not busy.
+    weight : word at the address of `Latencies.weight_port` clocks before, while not busy: 2, but
+        for designs with `broadcast_stages`.
     initialize : make initial weights, while not busy, if the design can: see WeightInitializer. A
         start while `initializing` is ignored, and so is the weight port.
     seed : of the initial weights, 32 bits; read with `initialize`.
@@ -284,18 +285,25 @@ class Core(wiring.Component):
                 ),
             ]
         if self.design.bias_words:
+            address = sequencer.control.bias_address
             m.d.comb += [
-                self.biases.update.eq(sequencer.bias_update),
-                self.biases.update_address.eq(sequencer.control.bias_address),
-                self.biases.change.eq(scale.o),
+                self.biases.update.eq(self._late(m, sequencer.bias_update, "update", reset=True)),
+                self.biases.update_address.eq(self._late(m, address, "address")),
+                self.biases.change.eq(self._late(m, scale.o, "change")),
                 self.biases.carry_address.eq(self.array.carry_address),
                 self.array.bias.eq(self.biases.data),
             ]
             if self.design.batch > 1:
+                control = sequencer.control
                 m.d.comb += [
-                    self.biases.read_made.eq(sequencer.control.read_made),
-                    self.biases.write_made.eq(sequencer.control.write_made),
+                    self.biases.read_made.eq(self._late(m, control.read_made, "read_made")),
+                    self.biases.write_made.eq(self._late(m, control.write_made, "write_made")),
                 ]
+
+    def _late(self, m: Module, value: Value, name: str, *, reset: bool = False) -> Value:
+        """`value`, for the bias bank, which goes by the time of the PEs."""
+        clocks = self.schedule.latencies.broadcast
+        return delay(m, value, clocks, f"bias_{name}", reset=reset)
 
     def _streams(self, m: Module) -> None:
         """From the array's output through the units and back to its inputs."""
@@ -391,11 +399,13 @@ class Core(wiring.Component):
             ]
         if self.design.bias_words:
             here = bank == self.design.processing_elements
-            bias = delay(m, self.biases.data, 1, "bias")
+            lat = self.schedule.latencies
+            bias = delay(m, self.biases.data, lat.weight_port - lat.broadcast - 1, "bias")
+            from_bias = delay(m, here, lat.weight_port, "bias_bank")
             m.d.comb += [
-                self.biases.host.eq(~self.busy),
-                self.biases.host_write.eq(write & here),
-                self.biases.host_address.eq(word),
-                self.biases.host_data.eq(data),
-                self.weight.eq(Mux(delay(m, here, 2, "bias_bank"), bias, banks.host_read)),
+                self.biases.host.eq(self._late(m, ~self.busy, "host")),
+                self.biases.host_write.eq(self._late(m, write & here, "write", reset=True)),
+                self.biases.host_address.eq(self._late(m, word, "host_address")),
+                self.biases.host_data.eq(self._late(m, data, "host_data")),
+                self.weight.eq(Mux(from_bias, bias, banks.host_read)),
             ]

@@ -162,6 +162,8 @@ class Design:
     seeded_weights : the machine can also make its initial weights itself, from a seed.
     memory : "distributed" (each PE has a weight bank) or "unified" (one memory, with the ports of
         one bank, holds the weights of all).
+    broadcast_stages : registers on the way of whatever goes to all PEs, clocks: an array that fills
+        an FPGA cannot be crossed in one.
 
     Raises InputError, naming the constraint and the value.
     """
@@ -182,6 +184,7 @@ class Design:
     batch: int = 1
     seeded_weights: bool = False
     memory: MemoryOrganisation = "distributed"
+    broadcast_stages: int = 0
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
@@ -193,6 +196,7 @@ class Design:
         _check_range("buffer vectors", self.buffer_vectors, 2, 65536)
         _check_range("buffer parts", self.buffer_parts, 1, 65536)
         _check_range("batch", self.batch, 1, 65536)
+        _check_range("broadcast stages", self.broadcast_stages, 0, 8)
         for name in ("table_entries", "buffer_vectors", "buffer_parts"):
             if (value := getattr(self, name)).bit_count() != 1:
                 raise InputError(f"{name.replace('_', ' ')} must be a power of two, not {value}")
@@ -216,6 +220,10 @@ class Design:
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         _check_range("words of each weight bank", self.bank_words, 1, _MOST_WORDS)
+        if self.broadcast_stages and self.unified:
+            raise InputError(
+                f"one memory for all weights takes no broadcast stages, not {self.broadcast_stages}"
+            )
         if self.input_deltas and self.mapping[0] != "row":
             raise InputError("input deltas need a row-mapped first layer, not 'column'")
 
@@ -255,6 +263,7 @@ class Design:
             f"batch{self.batch}" if self.batch != 1 else "",
             "seeded" if self.seeded_weights else "",
             self.memory if self.memory != "distributed" else "",
+            f"s{self.broadcast_stages}" if self.broadcast_stages else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
         return "_".join(["gradwire", *parts]).replace("-", "_")

@@ -1,6 +1,8 @@
 """The array's operations: one pass over the weights of a layer, and what it uses in which clock.
 
-Times along the array, for an operation whose weight address is presented in clock q, its *slot*:
+Times along the array, for an operation whose weight address is presented in clock q, its *slot*
+(everything that enters the array takes `broadcast` clocks more to reach the PEs, and so whatever
+leaves it comes as much later: among the operations in the array nothing changes):
 
     q                          addresses of banks, register files, vector memories
     q + 1                      operands at the multipliers
@@ -54,6 +56,7 @@ class Latencies:
     derivatives : from a neuron's activation to its derivative, for each layer of weights.
     depth : levels of the adder tree.
     carry_path : adders from where REDUCE's carried value enters to the root.
+    broadcast : from the units to the PEs.
     """
 
     multiplier: int
@@ -62,6 +65,7 @@ class Latencies:
     derivatives: tuple[int, ...]
     depth: int
     carry_path: int
+    broadcast: int
 
     @classmethod
     def of(cls, design: Design) -> "Latencies":
@@ -78,6 +82,7 @@ class Latencies:
             ),
             depth=reduction_depth(design.processing_elements),
             carry_path=len(reduction_blocks(design.processing_elements)),
+            broadcast=design.broadcast_stages,
         )
 
     @property
@@ -99,6 +104,12 @@ class Latencies:
     def carry(self) -> int:
         """From slot to where the carried value enters the adder tree."""
         return self.product + (self.depth - self.carry_path) * self.adder
+
+    @property
+    def weight_port(self) -> int:
+        """From the weight port's address to the word."""
+        # What many PEs share has registers on the way back, too.
+        return 2 + (self.broadcast + 2 if self.broadcast else 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -206,13 +217,13 @@ def _results(
 ) -> Clocks:
     """When each result is at the array's output, from the first slot."""
     if operation == REDUCE:
-        return slots[-1] + lat.root
+        return slots[-1] + lat.root + lat.broadcast
     if operation == UPDATE:
         return np.empty(0, int)
     ready = slots[:, -1] + lat.product + sums.ready
     element = np.arange(layer.spread)
     fold, pe = np.divmod(element, layer.processing_elements)
-    return ready[fold] + pe
+    return ready[fold] + pe + lat.broadcast
 
 
 def _adder_clocks(slots: Clocks, sums: Accumulation, lat: Latencies) -> Clocks:

@@ -58,7 +58,8 @@ class ProcessingElement(wiring.Component):
     Members
     -------
     bank_address : word to read, at q.
-    bank_data : the word, at q + 1; an input, and the only port of those of the bank, where one
+    bank_data : the word, at q + 1; a clock later, from a register, if the design has
+        `broadcast_stages`; an input, at q + 1, and the only port of those of the bank, where one
         memory holds the weights of all PEs.
     write, write_address : the word to write; its data is `host_data` if `host`, else `sum`.
     register_write, register_write_address, vector : write port of the register file.
@@ -150,6 +151,8 @@ class ProcessingElement(wiring.Component):
         adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
         place(m, "adder", adder, platform)
         old_weight = delay(m, weight, lat.multiplier, "weight")
+        back = delay(m, weight, 1, "weight_back") if lat.broadcast else weight
+        m.d.comb += self.bank_data.eq(back)
         m.d.comb += [*self._adder_operands(m, adder, multiplier.o, old_weight)]
         m.d.comb += self.sum.eq(adder.o)
         total = adder.o
@@ -165,7 +168,6 @@ class ProcessingElement(wiring.Component):
         read, write = bank.read_port(), bank.write_port()
         m.d.comb += [
             read.addr.eq(self.bank_address),
-            self.bank_data.eq(read.data),
             write.addr.eq(self.write_address),
             write.en.eq(self.write),
             write.data.eq(Mux(self.host, self.host_data, self.sum)),

@@ -451,6 +451,7 @@ class _Placement:
                 return None
             sample.add(placed)
             last = max(int(clocks.max(initial=0)) for clocks in wanted.values())
+            last += self.lat.broadcast
             ends.append(placed.start + op.issued + last + 1 - placed.behind * interval)
         return self._checked(sample, ends, interval)
 

@@ -289,12 +289,12 @@ class CycleModel:
 
     def updates(self) -> Events:
         """Each word of the weight banks is written, layer by layer."""
-        latency = self.schedule.latencies.sum
+        latency = self.schedule.latencies.broadcast + self.schedule.latencies.sum
         return self._events((op, op.slots.ravel() + latency) for op in self._updates())
 
     def bias_updates(self) -> Events:
         """Each word of the bias bank is written, layer by layer."""
-        latency = 1 + self.schedule.latencies.adder
+        latency = self.schedule.latencies.broadcast + 1 + self.schedule.latencies.adder
         return self._events(
             (op, op.slots[0] + latency) for op in self._updates() if op.layer.mapping == "column"
         )

@@ -24,8 +24,6 @@ _LEARNING = ("rate", "halve_every", "floor", "age")
 # The supply's ports that say what it shall bring.
 _SUPPLY = ("begin_run", *_SAMPLES, "cancel", "busy")
 
-_WEIGHT_LATENCY = 2  # of the core's weight port
-
 
 class LinkEndpoint(wiring.Component):
     """Checks a request, carries it out, and has it answered: every request once.
@@ -302,7 +300,8 @@ class LinkEndpoint(wiring.Component):
         bits = WeightAddress(self.design)
         place, bank = self.place[: bits.word_bits], self.argument[: bits.bank_bits]
         self.asking = Signal()
-        arriving = delay(m, self.asking, _WEIGHT_LATENCY, "arriving", reset=True)
+        latency = self.schedule.latencies.weight_port
+        arriving = delay(m, self.asking, latency, "arriving", reset=True)
         self.run = {name: Signal(32, name=name) for name in _SAMPLES + _LEARNING}
         self.infer = Signal()
         m.d.comb += [

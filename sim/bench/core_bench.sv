@@ -6,7 +6,8 @@
 // ENABLE (it goes on with this clock), ADDRESS_BITS (of the weight port), WRITE and WRITE_ADDRESS (of
 // the weights, in its module neurons), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
 // PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
-// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, BATCH_BITS; and RECORD_WORDS.
+// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, BATCH_BITS; and
+// RECORD_WORDS and WEIGHT_LATENCY (of the weight port).
 // With SUPPLY (module of hw.supply) the training vectors come from the model of an SDRAM, with
 // CONTROLLER, ADDRESS_BITS of its requests, ROW_BITS and CHIP, the parameters of the model.
 
@@ -188,7 +189,7 @@ module core_bench;
 `endif
 
   // Weights, runs, weights back.
-  logic [2:0] reading;
+  logic [`WEIGHT_LATENCY:0] reading;
   always_ff @(posedge clk) begin
     weight_write <= 0;
     initialize <= 0;
@@ -264,8 +265,8 @@ module core_bench;
         end
         default: ;
       endcase
-      // The word at an address is there two clocks later; the address itself is a register here.
-      if (reading[2]) $fwrite(final_log, "%u", weight);
+      // The address itself is a register here.
+      if (reading[`WEIGHT_LATENCY]) $fwrite(final_log, "%u", weight);
     end
   end
 

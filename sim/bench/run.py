@@ -242,16 +242,22 @@ def _header(schedule: Schedule) -> str:
     pes = range(design.processing_elements)
     sums = ", ".join(f"`MACHINE.neurons.pe_{index}.sum" for index in reversed(pes))
     written = schedule.latencies.sum
+    write, write_address = f"write_{written}", f"write_address_{written}"
+    if design.broadcast_stages:
+        # As the PEs see it; the host's last words may come when a run has begun.
+        write = "pe_0.write && !`MACHINE.neurons.pe_0.host"
+        write_address = "pe_0.write_address"
     lines = [
         f"`define CORE {design.name}",
         f"`define MACHINE dut{'.machine' if design.unified else ''}",
         f"`define ENABLE {'dut.weight_memory.enable' if design.unified else '1'}",
-        f"`define WRITE write_{written}",
-        f"`define WRITE_ADDRESS write_address_{written}",
+        f"`define WRITE {write}",
+        f"`define WRITE_ADDRESS {write_address}",
         f"`define ADDRESS_BITS {address.bank_bits + address.word_bits}",
         f"`define SUMS {{{sums}}}",
         f"`define COMBINED(count) ({' ^ '.join(map(_counted, pes))})",
         f"`define WORD_BITS {address_bits(design)}",
+        f"`define WEIGHT_LATENCY {schedule.latencies.weight_port}",
         f"`define BIAS_WORDS {len(below(design.bias_words))}",
     ]
     if design.bias_words:

@@ -33,6 +33,7 @@ def schedules(draw):
         adder_stages=draw(st.integers(2, 8)),
         input_deltas=mapping[0] == "row" and draw(st.booleans()),
         batch=draw(st.sampled_from([1, 1, 2, 8])),
+        broadcast_stages=draw(st.sampled_from([0, 0, 1, 4])),
     )
     return make_schedule(design)
 
