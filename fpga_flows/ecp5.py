@@ -22,9 +22,10 @@ times were not taken apart. By module, with wide multiplexers, nextpnr's default
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fpga_flows import yosys
 from hw import tool
@@ -68,6 +69,8 @@ _STAGES = {
     "Info: Routing..": "routing",
 }
 
+# Router1's count of arcs that are left, every thousand arcs.
+_ROUTED = re.compile(r"Info: +\d+ \|(?:[\s\d]*\|){2} *(\d+)\|")
 _UTILISATION = re.compile(r"Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%")
 
 
@@ -150,50 +153,57 @@ def synthesize(
     harness = yosys.harness(yosys.ports(top, work), top)
     (work / "harness.v").write_text(harness, encoding="utf-8")
     yosys.run([line.format(top=top) for line in _SYNTHESIS], work, "yosys.log")
-    fmax = _place_and_route(target, frequency_mhz, seed, work, progress)
+    options = [TARGETS[target], "--lpf-allow-unconstrained"]
+    report = place_and_route(options, target, frequency_mhz, seed, work, progress)
+    clocks = report["fmax"]
+    if len(clocks) != 1:
+        log = work / "nextpnr.log"
+        raise ToolError(f"nextpnr found {len(clocks)} clocks in the core, not one; log: {log}")
+    fmax = next(iter(clocks.values()))["achieved"]
     parts = _cells(work / "mapped.json")
     total = sum(parts.values(), Counter())
     return Result(
         target=target,
         fmax_mhz=round(fmax, 2),
-        luts=_count(total, _LUTS),
-        ffs=_count(total, _FFS),
-        dsps=_count(total, _DSPS),
-        brams=_count(total, _BRAMS),
+        **count_cells(total),
         parts={name: _count(cells, _LUTS) for name, cells in sorted(parts.items())},
         log=work / "nextpnr.log",
     )
 
 
-def _place_and_route(
+def place_and_route(
+    options: Sequence[str],
     target: str,
     frequency_mhz: float,
     seed: int,
     work: Path,
     progress: Callable[[str], None],
-) -> float:
-    """Fmax in MHz."""
+) -> Mapping[str, Any]:
+    """Place and route mapped.json of the folder `work`; returns nextpnr's report.
+
+    To miss the frequency is no error. `options`, more of nextpnr's, say for which device; `target`
+    is what errors call it. Raises ToolError.
+    """
     log = work / "nextpnr.log"
     waiting = dict(_STAGES)
 
     def stage(line: str) -> None:
         for start in [start for start in waiting if line.startswith(start)]:
             progress(waiting.pop(start))
+        if arcs := _ROUTED.match(line):
+            progress(f"routing, {int(arcs[1]):,} arcs left")
         # The static placer would search for minutes for places that there are not.
         used = _UTILISATION.match(line)
         if used and int(used[2]) > int(used[3]):
             needs = f"the core needs {used[2]} {used[1]}, and {target} has {used[3]}"
             raise ToolError(f"nextpnr cannot place it: {needs}; log: {log}")
 
-    command = [tool.executable(_NEXTPNR[0]), TARGETS[target], "--package", _PACKAGE]
+    command = [tool.executable(_NEXTPNR[0]), *options, "--package", _PACKAGE]
     command += ["--speed", _SPEED, "--json", "mapped.json", "--report", "report.json"]
     command += ["--freq", f"{frequency_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
-    command += ["--lpf-allow-unconstrained", "--placer", "static"]
+    command += ["--placer", "static"]
     tool.run(command, tool=_NEXTPNR[2], log=log, cwd=work, on_line=stage)
-    clocks = json.loads((work / "report.json").read_text(encoding="utf-8"))["fmax"]
-    if len(clocks) != 1:
-        raise ToolError(f"nextpnr found {len(clocks)} clocks in the core, not one; log: {log}")
-    return next(iter(clocks.values()))["achieved"]
+    return json.loads((work / "report.json").read_text(encoding="utf-8"))
 
 
 def _cells(netlist: Path) -> dict[str, Counter[str]]:
@@ -204,6 +214,12 @@ def _cells(netlist: Path) -> dict[str, Counter[str]]:
         if inside := re.search(r"(?:^|\\)core\.(?:([^.$]+)\.)?", name):
             parts.setdefault(inside[1] or "", Counter())[cell["type"]] += 1
     return parts
+
+
+def count_cells(cells: Counter[str]) -> dict[str, int]:
+    """LUTs, flip-flops, multipliers and block memories among cells, which are counted by type."""
+    kinds = {"luts": _LUTS, "ffs": _FFS, "dsps": _DSPS, "brams": _BRAMS}
+    return {name: _count(cells, weights) for name, weights in kinds.items()}
 
 
 def _count(cells: Counter[str], weights: Mapping[str, int]) -> int:

@@ -1,6 +1,6 @@
 """The neuron ALU: one processing element of the array."""
 
-from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,9 @@ from hw.verilog import place
 
 # The value that changes no sum, not even one of negative zeros.
 NEGATIVE_ZERO = 1 << 31
+
+# Words up to which
+_SMALL_WORDS = 64
 
 TREE = "tree"
 PASS = "pass"
@@ -182,9 +185,13 @@ class ProcessingElement(wiring.Component):
             size = depth(design.vectors.register_words, schedule.copies)
             words.append(self._register_file(m, "registers", size, *port))
         if input_words(design):
-            port = self.input_write, self.input_write_address, self.network_input
+            first, bits = input_bits(design)
+            port = self.input_write, self.input_write_address, self.network_input[first:][:bits]
             size = depth(input_words(design), schedule.input_copies)
-            words.append(self._register_file(m, "inputs", size, *port))
+            word = self._register_file(m, "inputs", size, *port)
+            if bits < 32:
+                word = Cat(Const(0, first), word, word[-1].replicate(2), Const(0, 2))
+            words.append(word)
         if len(words) == 2:
             from_inputs = delay(m, self.local_input, 1, "local_input")
             return Mux(from_inputs, words[1], words[0])
@@ -193,7 +200,12 @@ class ProcessingElement(wiring.Component):
     def _register_file(
         self, m: Module, name: str, words: int, enable: Signal, address: Signal, data: Signal
     ) -> Signal:
-        m.submodules[name] = file = memory.Memory(shape=32, depth=words, init=[])
+        # Small ones are worth no block of memory: LUTs hold them.
+        small = words <= _SMALL_WORDS and len(data) < 32
+        attributes = {"ram_style": "distributed"} if small else {}
+        m.submodules[name] = file = memory.Memory(
+            shape=len(data), depth=words, init=[], attrs=attributes
+        )
         write = file.write_port()
         # What arrives in the clock in which it is asked for is passed on: a clock less to wait.
         read = file.read_port(transparent_for=[write])
@@ -234,6 +246,15 @@ def sums_single_products(schedule: Schedule) -> bool:
 def bank_shape(design: Design) -> Shape:
     """Shape of a weight bank's addresses; with batches, the weights in the making lie above."""
     return address_shape(design.bank_words, 2 if design.batch > 1 else 1)
+
+
+def input_bits(design: Design) -> tuple[int, int]:
+    """First bit and number of the bits that tell the inputs apart.
+
+    Those of a byte / 256 are the fraction's upper seven and the exponent's lower five: the exponent
+    is 0 or 119 to 126, the two bits above are like the fifth, and all others are zero.
+    """
+    return (16, 12) if design.sample_format == "bytes" else (0, 32)
 
 
 def input_words(design: Design) -> int:

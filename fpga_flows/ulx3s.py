@@ -1,0 +1,331 @@
+"""ULX3S boards: from a system to a bitstream.
+
+Around the system, a top module brings what the board is about: the system's clock from the board's
+25 MHz (a PLL), a reset until that is stable, the UART on the pins of the board's USB bridge, and
+the SDRAM.
+
+The SDRAM's clock is the system's, `_SDRAM_CLOCK_NS` later: what the FPGA sends, from the registers
+of its pins, is there that long before the edge that the SDRAM takes it with, and what the SDRAM
+answers has the rest of the period.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.build import Pins
+from amaranth_boards import ulx3s
+
+from fpga_flows import ecp5, yosys
+from hw import tool
+from hw.errors import InputError, ToolError
+from hw.system import System
+from hw.verilog import port_list, to_verilog
+
+# Device option of nextpnr and platform of each board. (A 12F is a 25F by another name; nextpnr
+# allows it no more.)
+BOARDS = {
+    "ulx3s-12f": ("--12k", ulx3s.ULX3S_12F_Platform),
+    "ulx3s-25f": ("--25k", ulx3s.ULX3S_25F_Platform),
+    "ulx3s-45f": ("--45k", ulx3s.ULX3S_45F_Platform),
+    "ulx3s-85f": ("--85k", ulx3s.ULX3S_85F_Platform),
+}
+CLOCK_MHZ = 50.0
+
+_BOARD_CLOCK_MHZ = 25
+# 90 degrees at 50 MHz.
+_SDRAM_CLOCK_NS = 5.0
+_RESET_CLOCKS = 16
+
+# PEs, and the registers before each group of them, are modules of their own during synthesis: Yosys
+# is done with the array as soon as with one PE, and merges no registers that should stay apart.
+# ABC saves area: what one PE wins is won everywhere, and routing is what limits the clock.
+_SYNTHESIS = [
+    "read_verilog system.v top.v pll.v",
+    "hierarchy -top top",
+    "setattr -mod -set keep_hierarchy 1 *_pe relay_*",
+    "scratchpad -set abc9.script +&dch;&if,-a;&mfs",
+    "synth_ecp5 -nowidelut -top top",
+    "setattr -mod -unset keep_hierarchy *",
+    "flatten",
+    "opt_clean",
+    "autoname",
+    "write_json mapped.json",
+]
+_ECPPLL = "yowasp-ecppll"
+_ECPPACK = "yowasp-ecppack"
+
+
+# Buffers of pins that are input and output.
+_BUFFERS = ("BB", "TRELLIS_IO")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bitstream, and what became of the system.
+
+    Attributes:
+        bitstream: What is loaded into the FPGA.
+        clock_mhz: Clock of the system, MHz.
+        fmax_mhz: Highest clock frequency that it is placed and routed for, worst case of the speed
+            grade; no less than its clock.
+        used: Of luts, ffs, dsps and brams: how many, and how many there are.
+        log: nextpnr's log; what the other tools said is beside it.
+    """
+
+    bitstream: bytes
+    clock_mhz: float
+    fmax_mhz: float
+    used: Mapping[str, tuple[int, int]]
+    log: Path
+
+
+def check_board(board: str) -> None:
+    """Raise InputError if `board` is none of `BOARDS`."""
+    if board not in BOARDS:
+        raise InputError(f"board must be one of {', '.join(BOARDS)}, not {board!r}")
+
+
+def prepare(progress: Callable[[str], None] = lambda stage: None) -> None:
+    """Have the tools ready; see fpga_flows.ecp5.prepare."""
+    ecp5.prepare(progress)
+    for command in (_ECPPLL, _ECPPACK):
+        yosys.prepare_tool(command, "--help", command.removeprefix("yowasp-"), progress)
+
+
+def build(
+    system: System,
+    *,
+    board: str,
+    clock_mhz: float,
+    work: Path,
+    seed: int = 1,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Built:
+    """Synthesize, place and route a system for a board.
+
+    Args:
+        system: The system; made for a clock of `clock_mhz`.
+        board: Key of `BOARDS`.
+        clock_mhz: The system's clock, MHz.
+        work: Folder for netlists and logs; made if it is not there.
+        seed: Of the placement.
+        progress: Called with the name of each stage as it begins.
+
+    Raises:
+        InputError: The board is unknown, or its PLL does not make that clock.
+        ToolError: A tool is missing or fails, the system does not fit, or it misses its clock.
+    """
+    check_board(board)
+    device, platform = BOARDS[board]
+    work = work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    prepare(progress)
+    progress("Verilog")
+    (work / "system.v").write_text(to_verilog(system), encoding="utf-8")
+    ports = _ports(platform(), system)
+    (work / "top.v").write_text(_top(system, ports), encoding="utf-8")
+    (work / "board.lpf").write_text(_constraints(ports), encoding="utf-8")
+    _make_pll(clock_mhz, work)
+    progress("synthesis")
+    yosys.run(_SYNTHESIS, work, "yosys.log")
+    netlist = json.loads((work / "mapped.json").read_text(encoding="utf-8"))
+    use_pin_registers(netlist)
+    (work / "mapped.json").write_text(json.dumps(netlist), encoding="utf-8")
+    options = [device, "--lpf", "board.lpf", "--textcfg", "board.config"]
+    report = ecp5.place_and_route(options, board, clock_mhz, seed, work, progress)
+    log = work / "nextpnr.log"
+    fmax = _fmax(report, log)
+    if fmax < clock_mhz:
+        raise ToolError(
+            f"{board} misses its clock of {clock_mhz:g} MHz: {fmax:.2f} MHz with seed {seed}; "
+            f"log: {log}"
+        )
+    progress("bitstream")
+    pack = [tool.executable(_ECPPACK), "--compress", "board.config", "board.bit"]
+    tool.run(pack, tool="ecppack", log=work / "ecppack.log", cwd=work)
+    counts = ecp5.count_cells(
+        Counter(cell["type"] for cell in netlist["modules"]["top"]["cells"].values())
+    )
+    return Built(
+        bitstream=(work / "board.bit").read_bytes(),
+        clock_mhz=clock_mhz,
+        fmax_mhz=round(fmax, 2),
+        used={name: (count, _available(report, name)) for name, count in counts.items()},
+        log=log,
+    )
+
+
+def _fmax(report: Mapping[str, Any], log: Path) -> float:
+    """MHz of the system's clock, which is the slowest: the board's own only feeds the PLL."""
+    clocks = [clock["achieved"] for clock in report["fmax"].values()]
+    if not clocks:
+        raise ToolError(f"nextpnr found no clock; log: {log}")
+    return min(clocks)
+
+
+def _available(report: Mapping[str, Any], name: str) -> int:
+    kinds = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "dsps": "MULT18X18D", "brams": "DP16KD"}
+    return report["utilization"][kinds[name]]["available"]
+
+
+# The top module.
+
+
+@dataclass(frozen=True)
+class _Port:
+    """A port of the top module: its pins and their attributes."""
+
+    name: str
+    pins: Pins
+    attributes: Mapping[str, str]
+
+    @property
+    def declaration(self) -> str:
+        direction = {"i": "input", "o": "output", "io": "inout"}[self.pins.dir]
+        return f"{direction} [{len(self.pins.names) - 1}:0] {self.name}"
+
+
+def _ports(platform: Any, system: System) -> list[_Port]:
+    resources = [("clk25", 0), ("uart", 0), ("led", 0), ("led", 1)]
+    if _has_sdram(system):
+        resources.append(("sdram", 0))
+    found = []
+    for name, number in resources:
+        for path, pins, attributes in _leaves(platform.lookup(name, number)):
+            port = _Port("_".join([name, *path]), pins, attributes)
+            if name == "led":
+                port = _Port(f"led{number}", pins, attributes)
+            if port.name not in ("uart_rts", "uart_dtr"):
+                found.append(port)
+    return found
+
+
+def _leaves(
+    node: Any, path: tuple[str, ...] = (), given: Mapping[str, str] | None = None
+) -> Iterable[tuple[tuple[str, ...], Pins, Mapping[str, str]]]:
+    """Path, pins and attributes of all that is below a resource."""
+    attributes = {**(given or {}), **node.attrs}
+    for io in node.ios:
+        if isinstance(io, Pins):
+            yield path, io, attributes
+        else:
+            yield from _leaves(io, (*path, io.name), attributes)
+
+
+def _has_sdram(system: System) -> bool:
+    return any(port["name"].startswith("pins__") for port in port_list(system))
+
+
+def _top(system: System, ports: Iterable[_Port]) -> str:
+    """Verilog of the top module."""
+    declarations = ",\n  ".join(port.declaration for port in ports)
+    sdram = _sdram(system, ports) if _has_sdram(system) else ""
+    connections = [".clk(clk)", ".rst(rst)", ".rx(uart_rx)", ".tx(uart_tx)"]
+    connections += [
+        f".{port['name']}({port['name']})"
+        for port in port_list(system)
+        if port["name"].startswith("pins__")
+    ]
+    return f"""module top(
+  {declarations}
+);
+  wire clk, clk_sdram, locked;
+  pll pll(.clkin(clk25), .clkout0(clk), .clkout1(clk_sdram), .locked(locked));
+
+  reg [{_RESET_CLOCKS - 1}:0] waiting = ~0;
+  always @(posedge clk) waiting <= {{waiting, ~locked}};
+  wire rst = waiting[{_RESET_CLOCKS - 1}];
+
+  assign led0 = ~rst;
+  assign led1 = ~uart_rx | ~uart_tx;
+{sdram}
+  {system.module_name} system({", ".join(connections)});
+endmodule
+"""
+
+
+def _sdram(system: System, ports: Iterable[_Port]) -> str:
+    """Verilog between the system's SDRAM pins and the board's."""
+    lines = []
+    for port in port_list(system):
+        if port["name"].startswith("pins__"):
+            lines.append(f"  wire [{port['width'] - 1}:0] {port['name']};")
+    for port in ports:
+        name = port.name.removeprefix("sdram_")
+        if port.name == "sdram_clk":
+            lines.append(
+                "  ODDRX1F sdram_clock(.SCLK(clk_sdram), .RST(1'b0), .D0(1'b1), .D1(1'b0), "
+                ".Q(sdram_clk));"
+            )
+        elif port.name == "sdram_dq":
+            lines += [
+                f"  BB sdram_dq_{bit}(.I(pins__dq_o[{bit}]), .T(~pins__dq_oe), "
+                f".O(pins__dq_i[{bit}]), .B(sdram_dq[{bit}]));"
+                for bit in range(len(port.pins.names))
+            ]
+        elif port.name.startswith("sdram_"):
+            invert = "~" if port.pins.invert else ""
+            lines.append(f"  assign {port.name} = {invert}pins__{name};")
+    return "\n".join(lines)
+
+
+def _constraints(ports: Iterable[_Port]) -> str:
+    """The constraints for nextpnr (LPF): where the pins are, and the board's clock."""
+    lines = [f'FREQUENCY PORT "clk25" {_BOARD_CLOCK_MHZ} MHZ;']
+    for port in ports:
+        attributes = " ".join(f"{key}={value}" for key, value in port.attributes.items())
+        single = len(port.pins.names) == 1
+        for bit, pin in enumerate(port.pins.names):
+            name = port.name if single else f"{port.name}[{bit}]"
+            lines += [f'LOCATE COMP "{name}" SITE "{pin}";', f'IOBUF PORT "{name}" {attributes};']
+    return "\n".join([*lines, ""])
+
+
+def _make_pll(clock_mhz: float, work: Path) -> None:
+    """Write the module `pll`, which makes the system's clock and the SDRAM's."""
+    phase = round(_SDRAM_CLOCK_NS * clock_mhz * 360 / 1000)
+    command = [tool.executable(_ECPPLL), "-i", str(_BOARD_CLOCK_MHZ), "-o", f"{clock_mhz:g}"]
+    command += ["--clkout1", f"{clock_mhz:g}", "--phase1", str(phase), "-n", "pll", "-f", "pll.v"]
+    said = tool.run(command, tool="ecppll", log=work / "ecppll.log", cwd=work)
+    made = re.search(r"clkout0 frequency: ([\d.]+) MHz", said)
+    if not made or abs(float(made[1]) / clock_mhz - 1) > 1e-3:
+        nearest = f"; {float(made[1]):g} MHz is near" if made else ""
+        raise InputError(f"the board's PLL does not make a clock of {clock_mhz:g} MHz{nearest}")
+
+
+# Registers of the pins.
+
+
+def use_pin_registers(netlist: Mapping[str, Any]) -> int:
+    """Move registers that the SDRAM's pins alone are driven by, or drive alone, into the pins.
+
+    That is where they all are equally late. `netlist` is Yosys' JSON, and is changed; returns how
+    many there are.
+    """
+    module = netlist["modules"]["top"]
+    cells = module["cells"].values()
+    uses = Counter(bit for cell in cells for bits in cell["connections"].values() for bit in bits)
+    # Net of each pin, and how many cells a register alone with its pin makes on it.
+    driven, driving = {}, {}
+    for name, port in module["ports"].items():
+        if name.startswith("sdram_") and port["direction"] == "output":
+            driven |= dict.fromkeys(port["bits"], 1)
+    for cell in cells:
+        if cell["type"] in _BUFFERS:
+            driven |= dict.fromkeys(cell["connections"]["I"], 2)
+            driving |= dict.fromkeys(cell["connections"]["O"], 2)
+    moved = 0
+    for cell in cells:
+        if cell["type"] == "TRELLIS_FF":
+            (d,), (q,) = cell["connections"]["DI"], cell["connections"]["Q"]
+            is_output, is_input = uses[q] == driven.get(q), uses[d] == driving.get(d)
+            if is_output or is_input:
+                direction = "output" if is_output else "input"
+                cell["attributes"] |= {"syn_useioff": "1", "ioff_dir": direction}
+                moved += 1
+    return moved
