@@ -1342,12 +1342,12 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   (* init = 3'h0 *)
   wire [2:0] adder_select;
   (* init = 3'h0 *)
-  wire [2:0] \adder_select$107 ;
+  wire [2:0] \adder_select$117 ;
   (* init = 3'h0 *)
-  wire [2:0] \adder_select$110 ;
+  wire [2:0] \adder_select$133 ;
   wire [2:0] bank_address;
-  wire [2:0] \bank_address$92 ;
-  wire [2:0] \bank_address$98 ;
+  wire [2:0] \bank_address$116 ;
+  wire [2:0] \bank_address$132 ;
   wire [31:0] bank_data;
   wire [31:0] \bank_data$59 ;
   wire [31:0] \bank_data$60 ;
@@ -1361,9 +1361,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [31:0] bias;
   input [31:0] broadcast;
   wire [31:0] broadcast;
-  wire [31:0] \broadcast$101 ;
-  wire [31:0] \broadcast$89 ;
-  wire [31:0] \broadcast$95 ;
+  wire [31:0] \broadcast$113 ;
+  wire [31:0] \broadcast$129 ;
+  wire [31:0] \broadcast$97 ;
   reg [31:0] carry;
   output [2:0] carry_address;
   reg [2:0] carry_address = 3'h0;
@@ -1392,28 +1392,28 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire \control.update ;
   wire \control.valid ;
   wire [31:0] drain_i;
-  wire [31:0] \drain_i$115 ;
+  wire [31:0] \drain_i$160 ;
   (* init = 1'h0 *)
   wire drain_load;
   (* init = 1'h0 *)
-  wire \drain_load$108 ;
+  wire \drain_load$118 ;
   (* init = 1'h0 *)
-  wire \drain_load$111 ;
+  wire \drain_load$134 ;
   wire [31:0] drain_o;
-  wire [31:0] \drain_o$116 ;
+  wire [31:0] \drain_o$161 ;
   (* init = 1'h0 *)
   wire drain_product;
   (* init = 1'h0 *)
-  wire \drain_product$109 ;
+  wire \drain_product$119 ;
   (* init = 1'h0 *)
-  wire \drain_product$112 ;
+  wire \drain_product$135 ;
   reg draining = 1'h0;
   (* init = 1'h0 *)
   wire enable;
   (* init = 1'h0 *)
-  wire \enable$148 ;
+  wire \enable$144 ;
   (* init = 1'h0 *)
-  wire \enable$149 ;
+  wire \enable$145 ;
   reg enable_0 = 1'h0;
   reg enable_1 = 1'h0;
   reg enable_2 = 1'h0;
@@ -1427,9 +1427,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [2:0] \head.vector ;
   input host;
   wire host;
-  wire \host$117 ;
-  wire \host$127 ;
-  wire \host$137 ;
+  wire \host$104 ;
+  wire \host$120 ;
+  wire \host$136 ;
   input [2:0] host_address;
   wire [2:0] host_address;
   input [1:0] host_bank;
@@ -1437,9 +1437,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg [1:0] host_bank_1 = 2'h0;
   input [31:0] host_data;
   wire [31:0] host_data;
-  wire [31:0] \host_data$118 ;
-  wire [31:0] \host_data$128 ;
-  wire [31:0] \host_data$138 ;
+  wire [31:0] \host_data$105 ;
+  wire [31:0] \host_data$121 ;
+  wire [31:0] \host_data$137 ;
   output [31:0] host_read;
   reg [31:0] host_read = 32'd0;
   input host_write;
@@ -1450,25 +1450,25 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [1:0] input_lane;
   input input_write;
   wire input_write;
-  wire \input_write$124 ;
-  wire \input_write$134 ;
-  wire \input_write$144 ;
+  wire \input_write$88 ;
+  wire \input_write$91 ;
+  wire \input_write$94 ;
   wire [1:0] input_write_address;
-  wire [1:0] \input_write_address$135 ;
-  wire [1:0] \input_write_address$145 ;
+  wire [1:0] \input_write_address$125 ;
+  wire [1:0] \input_write_address$141 ;
   reg [1:0] lane = 2'h0;
   wire last;
   wire [1:0] local_address;
-  wire [1:0] \local_address$93 ;
-  wire [1:0] \local_address$99 ;
+  wire [1:0] \local_address$111 ;
+  wire [1:0] \local_address$127 ;
   wire local_input;
-  wire \local_input$100 ;
-  wire \local_input$94 ;
+  wire \local_input$112 ;
+  wire \local_input$128 ;
   input [31:0] network_input;
   wire [31:0] network_input;
+  wire [31:0] \network_input$110 ;
   wire [31:0] \network_input$126 ;
-  wire [31:0] \network_input$136 ;
-  wire [31:0] \network_input$146 ;
+  wire [31:0] \network_input$142 ;
   wire [3:0] next_head;
   wire \next_head.copy ;
   wire [2:0] \next_head.vector ;
@@ -1481,8 +1481,8 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [2:0] \next_tag.vector ;
   wire pop;
   wire [31:0] product;
-  wire [31:0] \product$153 ;
-  wire [31:0] \product$156 ;
+  wire [31:0] \product$149 ;
+  wire [31:0] \product$152 ;
   wire push;
   wire [3:0] pushed;
   wire \pushed.copy ;
@@ -1491,9 +1491,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   (* init = 1'h0 *)
   wire reduce;
   (* init = 1'h0 *)
-  wire \reduce$103 ;
+  wire \reduce$115 ;
   (* init = 1'h0 *)
-  wire \reduce$97 ;
+  wire \reduce$131 ;
   reg reduce_1 = 1'h0;
   reg reduced_1 = 1'h0;
   reg reduced_2 = 1'h0;
@@ -1510,12 +1510,12 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [1:0] register_lane;
   input register_write;
   wire register_write;
-  wire \register_write$121 ;
-  wire \register_write$131 ;
-  wire \register_write$141 ;
+  wire \register_write$87 ;
+  wire \register_write$90 ;
+  wire \register_write$93 ;
   wire register_write_address;
-  wire \register_write_address$132 ;
-  wire \register_write_address$142 ;
+  wire \register_write_address$123 ;
+  wire \register_write_address$139 ;
   output [31:0] result;
   reg [31:0] result;
   output [3:0] result_tag;
@@ -1531,7 +1531,7 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg [2:0] soon;
   wire step;
   wire [31:0] sum;
-  wire [31:0] \sum$161 ;
+  wire [31:0] \sum$157 ;
   wire [31:0] \sum$162 ;
   reg sum1_1 = 1'h0;
   reg sum1_2 = 1'h0;
@@ -1544,27 +1544,27 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg sum2_3_2 = 1'h0;
   reg sum2_3_3 = 1'h0;
   wire [31:0] tree_x;
-  wire [31:0] \tree_x$155 ;
-  wire [31:0] \tree_x$158 ;
+  wire [31:0] \tree_x$151 ;
+  wire [31:0] \tree_x$154 ;
   wire [31:0] tree_y;
-  wire [31:0] \tree_y$157 ;
-  wire [31:0] \tree_y$160 ;
+  wire [31:0] \tree_y$153 ;
+  wire [31:0] \tree_y$156 ;
   (* init = 1'h0 *)
   wire update;
   (* init = 1'h0 *)
-  wire \update$102 ;
+  wire \update$114 ;
   (* init = 1'h0 *)
-  wire \update$96 ;
+  wire \update$130 ;
   reg update_1 = 1'h0;
   input [31:0] vector;
   wire [31:0] vector;
-  wire [31:0] \vector$123 ;
-  wire [31:0] \vector$133 ;
-  wire [31:0] \vector$143 ;
+  wire [31:0] \vector$108 ;
+  wire [31:0] \vector$124 ;
+  wire [31:0] \vector$140 ;
   wire [2:0] \vector$164 ;
   wire write;
-  wire \write$129 ;
-  wire \write$139 ;
+  wire \write$89 ;
+  wire \write$92 ;
   reg write_1 = 1'h0;
   reg write_2 = 1'h0;
   reg write_3 = 1'h0;
@@ -1572,8 +1572,8 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg write_5 = 1'h0;
   reg write_6 = 1'h0;
   wire [2:0] write_address;
-  wire [2:0] \write_address$130 ;
-  wire [2:0] \write_address$140 ;
+  wire [2:0] \write_address$122 ;
+  wire [2:0] \write_address$138 ;
   reg [2:0] write_address_1 = 3'h0;
   reg [2:0] write_address_2 = 3'h0;
   reg [2:0] write_address_3 = 3'h0;
@@ -1582,36 +1582,36 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg [2:0] write_address_6 = 3'h0;
   assign \$24  = ready | \$23 ;
   assign \$25  = \$22  & \$24 ;
-  assign bank_address = host ? host_address : control[5:3];
-  assign \bank_address$92  = host ? host_address : control[5:3];
-  assign \bank_address$98  = host ? host_address : control[5:3];
   assign \$26  = ! host_bank;
   assign \$27  = host_write & \$26 ;
   assign write = host ? \$27  : write_6;
-  assign write_address = host ? host_address : write_address_6;
   assign \$28  = ! register_lane;
-  assign \register_write$121  = register_write & \$28 ;
+  assign \register_write$87  = register_write & \$28 ;
   assign \$29  = ! input_lane;
-  assign \input_write$124  = input_write & \$29 ;
+  assign \input_write$88  = input_write & \$29 ;
   assign \$30  = host_bank == 1'h1;
   assign \$31  = host_write & \$30 ;
-  assign \write$129  = host ? \$31  : write_6;
-  assign \write_address$130  = host ? host_address : write_address_6;
+  assign \write$89  = host ? \$31  : write_6;
   assign \$32  = register_lane == 1'h1;
-  assign \register_write$131  = register_write & \$32 ;
+  assign \register_write$90  = register_write & \$32 ;
   assign \$33  = input_lane == 1'h1;
-  assign \input_write$134  = input_write & \$33 ;
+  assign \input_write$91  = input_write & \$33 ;
   assign \$34  = host_bank == 2'h2;
   assign \$35  = host_write & \$34 ;
-  assign \write$139  = host ? \$35  : write_6;
-  assign \write_address$140  = host ? host_address : write_address_6;
+  assign \write$92  = host ? \$35  : write_6;
   assign \$36  = register_lane == 2'h2;
-  assign \register_write$141  = register_write & \$36 ;
+  assign \register_write$93  = register_write & \$36 ;
   assign \$37  = input_lane == 2'h2;
-  assign \input_write$144  = input_write & \$37 ;
+  assign \input_write$94  = input_write & \$37 ;
+  assign bank_address = host ? host_address : control[5:3];
+  assign write_address = host ? host_address : write_address_6;
+  assign \bank_address$116  = host ? host_address : control[5:3];
+  assign \write_address$122  = host ? host_address : write_address_6;
+  assign \bank_address$132  = host ? host_address : control[5:3];
+  assign \write_address$138  = host ? host_address : write_address_6;
   assign \$38  = reduced_9 | ready;
   assign result_valid = \$38  | draining;
-  assign \$39  = ready ? \tree_x$158  : \sum$162 ;
+  assign \$39  = ready ? \tree_x$154  : \sum$162 ;
   assign pop = result_valid & last;
   always @(posedge clk)
     update_1 <= \$1 ;
@@ -1752,17 +1752,17 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
     .enable(enable_0),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$124 ),
+    .input_write(\input_write$88 ),
     .input_write_address(input_address),
     .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_x),
     .reduce(reduce_1),
-    .register_write(\register_write$121 ),
+    .register_write(\register_write$87 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_x$158 ),
+    .sum(\tree_x$154 ),
     .tree_x(tree_x),
     .tree_y(tree_y),
     .update(update_1),
@@ -1772,65 +1772,65 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   );
   gradwire_3_3_3_1_p3_pe pe_1 (
     .adder_select(select),
-    .bank_address(\bank_address$92 ),
+    .bank_address(\bank_address$116 ),
     .bank_data(\bank_data$59 ),
     .broadcast(broadcast),
     .clk(clk),
-    .drain_i(\drain_i$115 ),
+    .drain_i(\drain_i$160 ),
     .drain_load(ready),
     .drain_o(drain_i),
     .drain_product(single),
     .enable(enable_1),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$134 ),
+    .input_write(\input_write$91 ),
     .input_write_address(input_address),
     .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_y),
     .reduce(reduce_1),
-    .register_write(\register_write$131 ),
+    .register_write(\register_write$90 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_y$160 ),
-    .tree_x(\tree_x$155 ),
+    .sum(\tree_y$156 ),
+    .tree_x(\tree_x$151 ),
     .tree_y(carry),
     .update(update_1),
     .vector(vector),
-    .write(\write$129 ),
-    .write_address(\write_address$130 )
+    .write(\write$89 ),
+    .write_address(\write_address$122 )
   );
   gradwire_3_3_3_1_p3_pe pe_2 (
     .adder_select(select),
-    .bank_address(\bank_address$98 ),
+    .bank_address(\bank_address$132 ),
     .bank_data(\bank_data$60 ),
     .broadcast(broadcast),
     .clk(clk),
     .drain_i(32'd0),
     .drain_load(ready),
-    .drain_o(\drain_i$115 ),
+    .drain_o(\drain_i$160 ),
     .drain_product(single),
     .enable(enable_2),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$144 ),
+    .input_write(\input_write$94 ),
     .input_write_address(input_address),
     .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
-    .product(\tree_x$155 ),
+    .product(\tree_x$151 ),
     .reduce(reduce_1),
-    .register_write(\register_write$141 ),
+    .register_write(\register_write$93 ),
     .register_write_address(register_address),
     .rst(rst),
     .sum(\sum$162 ),
-    .tree_x(\tree_x$158 ),
-    .tree_y(\tree_y$160 ),
+    .tree_x(\tree_x$154 ),
+    .tree_y(\tree_y$156 ),
     .update(update_1),
     .vector(vector),
-    .write(\write$139 ),
-    .write_address(\write_address$140 )
+    .write(\write$92 ),
+    .write_address(\write_address$138 )
   );
   \gradwire_3_3_3_1_p3_array.tags  tags (
     .clk(clk),
@@ -2167,57 +2167,57 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   assign carry_address_2 = carry_address;
   assign local_address = control[8:7];
   assign local_input = control[6];
-  assign \broadcast$89  = broadcast;
+  assign \broadcast$97  = broadcast;
   assign update = update_1;
   assign reduce = reduce_1;
-  assign \local_address$93  = control[8:7];
-  assign \local_input$94  = control[6];
-  assign \broadcast$95  = broadcast;
-  assign \update$96  = update_1;
-  assign \reduce$97  = reduce_1;
-  assign \local_address$99  = control[8:7];
-  assign \local_input$100  = control[6];
-  assign \broadcast$101  = broadcast;
-  assign \update$102  = update_1;
-  assign \reduce$103  = reduce_1;
   assign adder_select = select;
   assign drain_load = ready;
   assign drain_product = single;
-  assign \adder_select$107  = select;
-  assign \drain_load$108  = ready;
-  assign \drain_product$109  = single;
-  assign \adder_select$110  = select;
-  assign \drain_load$111  = ready;
-  assign \drain_product$112  = single;
-  assign drain_o = drain_i;
-  assign \drain_o$116  = \drain_i$115 ;
-  assign \host$117  = host;
-  assign \host_data$118  = host_data;
+  assign \host$104  = host;
+  assign \host_data$105  = host_data;
   assign register_write_address = register_address;
-  assign \vector$123  = vector;
+  assign \vector$108  = vector;
   assign input_write_address = input_address;
+  assign \network_input$110  = network_input;
+  assign \local_address$111  = control[8:7];
+  assign \local_input$112  = control[6];
+  assign \broadcast$113  = broadcast;
+  assign \update$114  = update_1;
+  assign \reduce$115  = reduce_1;
+  assign \adder_select$117  = select;
+  assign \drain_load$118  = ready;
+  assign \drain_product$119  = single;
+  assign \host$120  = host;
+  assign \host_data$121  = host_data;
+  assign \register_write_address$123  = register_address;
+  assign \vector$124  = vector;
+  assign \input_write_address$125  = input_address;
   assign \network_input$126  = network_input;
-  assign \host$127  = host;
-  assign \host_data$128  = host_data;
-  assign \register_write_address$132  = register_address;
-  assign \vector$133  = vector;
-  assign \input_write_address$135  = input_address;
-  assign \network_input$136  = network_input;
-  assign \host$137  = host;
-  assign \host_data$138  = host_data;
-  assign \register_write_address$142  = register_address;
-  assign \vector$143  = vector;
-  assign \input_write_address$145  = input_address;
-  assign \network_input$146  = network_input;
+  assign \local_address$127  = control[8:7];
+  assign \local_input$128  = control[6];
+  assign \broadcast$129  = broadcast;
+  assign \update$130  = update_1;
+  assign \reduce$131  = reduce_1;
+  assign \adder_select$133  = select;
+  assign \drain_load$134  = ready;
+  assign \drain_product$135  = single;
+  assign \host$136  = host;
+  assign \host_data$137  = host_data;
+  assign \register_write_address$139  = register_address;
+  assign \vector$140  = vector;
+  assign \input_write_address$141  = input_address;
+  assign \network_input$142  = network_input;
   assign enable = enable_0;
-  assign \enable$148  = enable_1;
-  assign \enable$149  = enable_2;
+  assign \enable$144  = enable_1;
+  assign \enable$145  = enable_2;
   assign product = tree_x;
-  assign \product$153  = tree_y;
-  assign \product$156  = \tree_x$155 ;
-  assign \tree_y$157  = carry;
-  assign sum = \tree_x$158 ;
-  assign \sum$161  = \tree_y$160 ;
+  assign \product$149  = tree_y;
+  assign \product$152  = \tree_x$151 ;
+  assign \tree_y$153  = carry;
+  assign sum = \tree_x$154 ;
+  assign \sum$157  = \tree_y$156 ;
+  assign drain_o = drain_i;
+  assign \drain_o$161  = \drain_i$160 ;
   assign step = result_valid;
   assign \vector$164  = result_tag[2:0];
   assign head = result_tag;
@@ -3508,7 +3508,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire [31:0] product;
   reg [31:0] product_1 = 32'd0;
   wire read__addr;
-  wire [1:0] \read__addr$41 ;
+  wire [1:0] \read__addr$40 ;
   wire [31:0] read__data;
   wire [31:0] \read__data$45 ;
   input reduce;
@@ -3535,14 +3535,14 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   input write;
   wire write;
   wire [2:0] write__addr;
-  wire \write__addr$35 ;
-  wire [1:0] \write__addr$39 ;
+  wire \write__addr$34 ;
+  wire [1:0] \write__addr$38 ;
   wire [31:0] write__data;
-  wire [31:0] \write__data$36 ;
-  wire [31:0] \write__data$40 ;
+  wire [31:0] \write__data$35 ;
+  wire [31:0] \write__data$39 ;
   wire write__en;
-  wire \write__en$34 ;
-  wire \write__en$38 ;
+  wire \write__en$33 ;
+  wire \write__en$37 ;
   input [2:0] write_address;
   wire [2:0] write_address;
   reg [31:0] bank [6:0];
@@ -3649,17 +3649,17 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     end
   end
   assign \$signature__addr  = bank_address;
-  assign \$signature__data  = bank_data;
   assign write__addr = write_address;
   assign write__en = write;
-  assign \write__en$34  = register_write;
-  assign \write__addr$35  = register_write_address;
-  assign \write__data$36  = vector;
+  assign \write__en$33  = register_write;
+  assign \write__addr$34  = register_write_address;
+  assign \write__data$35  = vector;
   assign read__addr = local_address[0];
-  assign \write__en$38  = input_write;
-  assign \write__addr$39  = input_write_address;
-  assign \write__data$40  = network_input;
-  assign \read__addr$41  = local_address;
+  assign \write__en$37  = input_write;
+  assign \write__addr$38  = input_write_address;
+  assign \write__data$39  = network_input;
+  assign \read__addr$40  = local_address;
+  assign \$signature__data  = bank_data;
   assign \o$53  = sum;
 endmodule
 
