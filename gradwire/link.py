@@ -44,7 +44,8 @@ _STRAYS = 100
 _BURST = 16
 _BETWEEN = 32 * _END
 
-_TIMEOUT = 1.0  # seconds, of a serial port
+# Of a serial port: seconds for an answer, and bytes that may wait to be sent before the request.
+_LATENCY, _WAITING = 1.0, 8192
 
 _REASONS = {
     Status.BAD_FRAME: "its frame came broken",
@@ -463,8 +464,9 @@ def serial_port(device: str, baud: int) -> Iterator[Port]:
     # Only boards need it.
     import serial
 
+    timeout = _LATENCY + _WAITING * 10 / max(1, baud)
     try:
-        port = serial.Serial(device, baud, timeout=_TIMEOUT, write_timeout=_TIMEOUT)
+        port = serial.Serial(device, baud, timeout=timeout, write_timeout=timeout)
     except (serial.SerialException, ValueError) as error:
         why = os.strerror(error.errno) if getattr(error, "errno", None) else error
         raise InputError(f"serial port {device} cannot be opened: {why}") from None
