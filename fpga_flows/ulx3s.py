@@ -36,6 +36,9 @@ BOARDS = {
 }
 CLOCK_MHZ = 50.0
 
+# Of the chips that the boards come with, the smallest.
+SDRAM = "IS42S16160G-7"
+
 _BOARD_CLOCK_MHZ = 25
 # 90 degrees at 50 MHz.
 _SDRAM_CLOCK_NS = 5.0
@@ -191,11 +194,8 @@ class _Port:
 
 
 def _ports(platform: Any, system: System) -> list[_Port]:
-    resources = [("clk25", 0), ("uart", 0), ("led", 0), ("led", 1)]
-    if _has_sdram(system):
-        resources.append(("sdram", 0))
     found = []
-    for name, number in resources:
+    for name, number in (("clk25", 0), ("uart", 0), ("led", 0), ("led", 1), ("sdram", 0)):
         for path, pins, attributes in _leaves(platform.lookup(name, number)):
             port = _Port("_".join([name, *path]), pins, attributes)
             if name == "led":
@@ -217,20 +217,13 @@ def _leaves(
             yield from _leaves(io, (*path, io.name), attributes)
 
 
-def _has_sdram(system: System) -> bool:
-    return any(port["name"].startswith("pins__") for port in port_list(system))
-
-
 def _top(system: System, ports: Iterable[_Port]) -> str:
     """Verilog of the top module."""
     declarations = ",\n  ".join(port.declaration for port in ports)
-    sdram = _sdram(system, ports) if _has_sdram(system) else ""
+    pins = [port for port in port_list(system) if port["name"].startswith("sdram__")]
+    wires = "\n".join(f"  wire [{port['width'] - 1}:0] {port['name']};" for port in pins)
     connections = [".clk(clk)", ".rst(rst)", ".rx(uart_rx)", ".tx(uart_tx)"]
-    connections += [
-        f".{port['name']}({port['name']})"
-        for port in port_list(system)
-        if port["name"].startswith("pins__")
-    ]
+    connections += [f".{port['name']}({port['name']})" for port in pins]
     return f"""module top(
   {declarations}
 );
@@ -243,18 +236,17 @@ def _top(system: System, ports: Iterable[_Port]) -> str:
 
   assign led0 = ~rst;
   assign led1 = ~uart_rx | ~uart_tx;
-{sdram}
+
+{wires}
+{_sdram(ports)}
   {system.module_name} system({", ".join(connections)});
 endmodule
 """
 
 
-def _sdram(system: System, ports: Iterable[_Port]) -> str:
+def _sdram(ports: Iterable[_Port]) -> str:
     """Verilog between the system's SDRAM pins and the board's."""
     lines = []
-    for port in port_list(system):
-        if port["name"].startswith("pins__"):
-            lines.append(f"  wire [{port['width'] - 1}:0] {port['name']};")
     for port in ports:
         name = port.name.removeprefix("sdram_")
         if port.name == "sdram_clk":
@@ -264,13 +256,13 @@ def _sdram(system: System, ports: Iterable[_Port]) -> str:
             )
         elif port.name == "sdram_dq":
             lines += [
-                f"  BB sdram_dq_{bit}(.I(pins__dq_o[{bit}]), .T(~pins__dq_oe), "
-                f".O(pins__dq_i[{bit}]), .B(sdram_dq[{bit}]));"
+                f"  BB sdram_dq_{bit}(.I(sdram__dq_o[{bit}]), .T(~sdram__dq_oe), "
+                f".O(sdram__dq_i[{bit}]), .B(sdram_dq[{bit}]));"
                 for bit in range(len(port.pins.names))
             ]
         elif port.name.startswith("sdram_"):
             invert = "~" if port.pins.invert else ""
-            lines.append(f"  assign {port.name} = {invert}pins__{name};")
+            lines.append(f"  assign {port.name} = {invert}sdram__{name};")
     return "\n".join(lines)
 
 
@@ -311,10 +303,14 @@ def use_pin_registers(netlist: Mapping[str, Any]) -> int:
     cells = module["cells"].values()
     uses = Counter(bit for cell in cells for bits in cell["connections"].values() for bit in bits)
     # Net of each pin, and how many cells a register alone with its pin makes on it.
-    driven, driving = {}, {}
-    for name, port in module["ports"].items():
-        if name.startswith("sdram_") and port["direction"] == "output":
-            driven |= dict.fromkeys(port["bits"], 1)
+    outputs = [
+        bit
+        for name, port in module["ports"].items()
+        if name.startswith("sdram_") and port["direction"] == "output"
+        for bit in port["bits"]
+    ]
+    # A register has its place in one pin.
+    driven, driving = {bit: 1 for bit, pins in Counter(outputs).items() if pins == 1}, {}
     for cell in cells:
         if cell["type"] in _BUFFERS:
             driven |= dict.fromkeys(cell["connections"]["I"], 2)

@@ -8,7 +8,7 @@ from hw.activation.table import FunctionTable
 from hw.control import reductions, result_vectors
 from hw.copies import depth
 from hw.operation import BACKPROPAGATION
-from hw.pe import input_words
+from hw.pe import input_bits, input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer
 from hw.shape import below
@@ -62,7 +62,8 @@ def memories(schedule: Schedule) -> tuple[Memory, ...]:
         found.append(Memory(name="registers", words=words, instances=pes))
     if words := input_words(design):
         words = depth(words, schedule.input_copies)
-        found.append(Memory(name="input registers", words=words, instances=pes))
+        bits = input_bits(design)[1]
+        found.append(Memory(name="input registers", words=words, bits=bits, instances=pes))
     else:
         found.append(Memory(name="inputs", words=depth(design.layers[0], schedule.input_copies)))
     found.append(Memory(name="labels", words=depth(design.layers[-1], schedule.input_copies)))

@@ -15,8 +15,8 @@ from hw.verilog import place
 # The value that changes no sum, not even one of negative zeros.
 NEGATIVE_ZERO = 1 << 31
 
-# Words up to which
-_SMALL_WORDS = 64
+# Up to so many narrow words are made of LUTs: a block of memory would hold more than twice as many.
+_FEW_WORDS = 64
 
 TREE = "tree"
 PASS = "pass"
@@ -200,9 +200,8 @@ class ProcessingElement(wiring.Component):
     def _register_file(
         self, m: Module, name: str, words: int, enable: Signal, address: Signal, data: Signal
     ) -> Signal:
-        # Small ones are worth no block of memory: LUTs hold them.
-        small = words <= _SMALL_WORDS and len(data) < 32
-        attributes = {"ram_style": "distributed"} if small else {}
+        narrow = len(data) < 32 and words <= _FEW_WORDS
+        attributes = {"ram_style": "distributed"} if narrow else {}
         m.submodules[name] = file = memory.Memory(
             shape=len(data), depth=words, init=[], attrs=attributes
         )

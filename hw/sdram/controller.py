@@ -315,14 +315,23 @@ class SdramController(wiring.Component):
         with m.Elif(refresh.set_mode):
             # Burst length 1, sequential.
             m.d.comb += [command.eq(Command.SET_MODE), address.eq(self.timing.cas << 4)]
-        m.d.comb += [pins.clk_en.eq(1), pins.cs.eq(1)]
+        # As they are at the pins: a register that is part of a pin cannot be inverted behind it.
+        low = Signal(3, init=~0)
+        m.d.comb += [
+            pins.clk_en.eq(1),
+            pins.cs.eq(1),
+            Cat(pins.ras, pins.cas, pins.we).eq(~low),
+        ]
         m.d.sync += [
-            Cat(pins.ras, pins.cas, pins.we).eq(command),
-            pins.ba.eq(bank),
-            pins.a.eq(address),
+            low.eq(~command.as_value()),
             pins.dqm.eq(Mux(refresh.initialized, 0, 3)),
-            pins.dq_o.eq(self.i.payload),
             pins.dq_oe.eq(access & write),
+        ]
+        # No reset: the registers of a pin, which are of both directions, share one.
+        m.d.comb += [
+            pins.ba.eq(delay(m, bank, 1, "ba")),
+            pins.a.eq(delay(m, address, 1, "a")),
+            pins.dq_o.eq(delay(m, self.i.payload, 1, "dq_o")),
         ]
 
 

@@ -67,7 +67,7 @@ def random_design(seed: int) -> Design:
         buffer_vectors=1 << int(rng.integers(1, 6)),
         batch=int(rng.integers(1, 9)),
         sample_format=str(rng.choice(SAMPLE_FORMATS)),
-        broadcast_stages=int(rng.integers(4)) if rng.integers(2) else 0,
+        broadcast_stages=0 if unified else max(0, int(rng.integers(-3, 4))),
     )
 
 
