@@ -128,7 +128,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 
 def _latencies(schedule: Schedule) -> dict[str, Any]:
-    """Components and paths in clocks; the adder tree's two figures in adders."""
+    """Components and paths in machine cycles; the adder tree's two figures in adders."""
     found = dataclasses.asdict(schedule.latencies)
     tree = {name: found.pop(name) for name in ("depth", "carry_path")}
     paths = inspect.getmembers(
@@ -145,6 +145,7 @@ def _latencies(schedule: Schedule) -> dict[str, Any]:
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
     found = clocks(schedule)
+    program = schedule.training
     return {
         "clocks_per_iteration": found["clocks_per_iteration"],
         "clocks_per_sample": found["clocks_per_sample"],
@@ -152,7 +153,7 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
         "useful_multiply_adds": found["useful_multiply_adds"],
         "limit_clocks": found["limit_clocks"],
         "multiply_add_busy": found["multiply_add_busy"],
-        "load_clocks": schedule.load_clocks,
-        "finish": schedule.training.finish,
+        "load_clocks": program.clocks_until(schedule.load_clocks),
+        "finish": program.clocks_until(program.finish),
         "phases": [dataclasses.asdict(phase) for phase in CycleModel(schedule).phases()],
     }

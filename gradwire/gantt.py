@@ -43,10 +43,10 @@ def _title(schedule: Schedule) -> str:
 
 def _end(schedule: Schedule, op: Operation) -> int:
     """Clock after the last sum at the array's output, or after the last weight is written."""
+    last = op.at(op.results)
     if op.operation == UPDATE:
-        latency = schedule.latencies.broadcast + schedule.latencies.sum
-        return int(op.at(op.slots).max()) + latency + 1
-    return int(op.at(op.results).max()) + 1
+        last = op.at(op.slots) + schedule.latencies.broadcast + schedule.latencies.sum
+    return schedule.training.clocks_until(int(last.max()) + 1)
 
 
 def _axis(schedule: Schedule, scale: float, total: int, height: int) -> list[str]:
@@ -69,7 +69,8 @@ def _steps() -> list[int]:
 
 def _bar(schedule: Schedule, op: Operation, row: int, scale: float) -> list[str]:
     y, colour = _TOP + row * _ROW, _COLOURS[op.unit]
-    spans = ((op.start, op.start + op.clocks, 1), (op.start, _end(schedule, op), 0.25))
+    start, issued = map(schedule.training.clocks_until, (op.start, op.start + op.clocks))
+    spans = ((start, issued, 1), (start, _end(schedule, op), 0.25))
     return [_text(_LEFT - 8, y + 15, op.name, anchor="end")] + [
         f'<rect x="{_LEFT + first * scale:.1f}" y="{y + 4}" width="{(last - first) * scale:.1f}" '
         f'height="{_ROW - 10}" fill="{colour}" fill-opacity="{opacity}">'

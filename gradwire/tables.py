@@ -49,7 +49,8 @@ def clocks(schedule: Schedule) -> list[object]:
     """The phases of an iteration and what they add up to."""
     design, total = schedule.design, schedule.clocks_per_iteration
     # A sample that overlaps with others takes longer than an iteration.
-    span = schedule.training.finish if schedule.training.behind else total
+    program = schedule.training
+    span = program.clocks_until(program.finish) if program.behind else total
     table = Table(
         title=f"{design.topology}, processing elements: {design.processing_elements}",
         title_justify="left",

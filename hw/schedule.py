@@ -60,12 +60,12 @@ class Schedule:
 
     @property
     def load_clocks(self) -> int:
-        """Clocks from the start of a sample until the next is loaded, if it waits in the buffer."""
+        """Machine cycles from the start of a sample until the next is loaded, if it is waiting."""
         return self.design.sample_words + LOAD_LATENCY
 
     @property
     def overhang(self) -> int:
-        """Clocks that the last writes of a run take longer than its interval and the overhead."""
+        """Machine cycles that the last writes of a run take longer than interval and overhead."""
         return max(0, self.training.tail - RUN_OVERHEAD, self.inference.tail - RUN_OVERHEAD)
 
     @property

@@ -30,7 +30,8 @@ class UnifiedMemory(wiring.Component):
     weights are taken from the adders, which hold still.
 
     Unlike in a bank, what is written in a cycle is read by a slot of the same cycle; what is
-    written in the next one is not.
+    written in the next one is not, if at the same address always the same number of words is read
+    and written.
 
     Members
     -------

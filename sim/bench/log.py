@@ -304,10 +304,15 @@ class Checker:
         return [int(clocks) for clocks in run_log(self.folder)[:, 0]]
 
     def intervals(self) -> np.ndarray:
-        """Clocks from one sample of the first run to the next, as measured."""
-        first = self._words("instructions.log", 2)
-        begun = first[first[:, 1] == first[0, 1], 0] if len(first) else np.empty(0, np.uint32)
-        return np.diff(begun[: len(self.expected.runs[0].inputs)].astype(np.int64))
+        """Clocks from one sample of the first run to the next, as measured.
+
+        Without the first samples, if there are more: nothing is under way then of samples before.
+        """
+        log = self._words("instructions.log", 2)
+        begun = log[log[:, 1] == log[0, 1], 0] if len(log) else np.empty(0, np.uint32)
+        begun = begun[: len(self.expected.runs[0].inputs)].astype(np.int64)
+        first = self.expected.models[0].program.behind + 1
+        return np.diff(begun[first:] if len(begun) > first + 1 else begun)
 
     def _late_starts(self) -> list[np.ndarray]:
         """The cycle model's starts of iterations, from the clocks in which samples came."""

@@ -14,8 +14,15 @@ from sim.golden import Golden, LearningRate, initial_weights
 DESIGNS = [
     Design(layers=(3, 4, 2), processing_elements=2, mapping=("row", "column"), buffer_vectors=2),
     Design(layers=(3, 2, 2), processing_elements=3, mapping=("column", "row"), buffer_vectors=4),
+    Design(
+        layers=(3, 2, 2),
+        processing_elements=2,
+        mapping=("column", "row"),
+        buffer_vectors=4,
+        memory="unified",
+    ),
 ]
-EACH_DESIGN = pytest.mark.parametrize("design", DESIGNS, ids=lambda d: "-".join(d.mapping))
+EACH_DESIGN = pytest.mark.parametrize("design", DESIGNS, ids=lambda d: d.name)
 SAMPLES = 5
 
 

@@ -248,6 +248,15 @@ def test_simulate_json(run_json, simulator_3_3_3_1):
     assert found["accuracy"] == trained["accuracy"]
 
 
+def test_simulate_one_memory_for_all_weights(run_json):
+    words = ("3-3-1", "--memory", "unified")
+    found = run_json("simulate", *words, "--samples", "20", "--tests", "10")
+    assert (found["bit_exact"], found["mismatches"]) == (True, 0)
+    clocks = run_json("clocks", *words)["clocks_per_iteration"]
+    assert found["clocks_per_iteration_measured"] == clocks
+    assert clocks > run_json("clocks", "3-3-1")["clocks_per_iteration"]
+
+
 def test_simulate_saves_and_resumes_what_train_trains(run_json, simulator_3_3_3_1):
     words = ("--samples", "60", "--tests", "40", "--halve-every", "17", "--rate-floor", "0.1")
     run_json("train", "3-3-3-1", *words, "-o", "whole.npz")

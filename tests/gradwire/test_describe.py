@@ -20,6 +20,7 @@ DESIGNS = [
     design_for((5, 4, 3), 2, mapping=("row", "column")),
     design_for((5, 7, 3), 3, mapping=("column", "row")),
     design_for((4, 1), 1, input_deltas=True),
+    design_for((4, 3, 1), 2, memory="unified"),
     design_for((4, 3, 1), 2, seeded_weights=True),
 ]
 designs = pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)

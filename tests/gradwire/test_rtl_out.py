@@ -22,6 +22,9 @@ LINTED = [
     ("5-4-3", {"processing_elements": 2, "mapping": ("row", "column"), "seeded_weights": True}),
     ("1-1", {"mapping": ("row",), "seeded_weights": True}),
     ("3-3-3-1", {"batch": 8}),
+    ("3-3-3-1", {"memory": "unified"}),
+    ("1-1", {"memory": "unified"}),
+    ("5-7-2", {"processing_elements": 4, "batch": 3, "memory": "unified"}),
     ("5-7-2", {"processing_elements": 4, "mapping": ("row", "column"), "batch": 3}),
     ("6-1", {"processing_elements": 2, "input_deltas": True, "batch": 2}),
 ]

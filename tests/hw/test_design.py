@@ -67,6 +67,7 @@ def test_bad_topologies(text, message):
         ({"buffer_vectors": 3}, "buffer vectors must be a power of two, not 3"),
         ({"buffer_parts": 3}, "buffer parts must be a power of two, not 3"),
         ({"sample_format": "half"}, "sample format must be one of fp32, bytes, not 'half'"),
+        ({"memory": "shared"}, "memory must be one of distributed, unified, not 'shared'"),
         ({"layers": (3, 0, 1)}, "a layer size must be 1 or more, not 0"),
         ({"mapping": ("column", "row"), "input_deltas": True}, "row-mapped first layer"),
     ],

@@ -26,6 +26,7 @@ def design(**options):
         {"batch": 65536},
         {"sample_format": "bytes"},
         {"seeded_weights": True},
+        {"memory": "unified"},
         {"input_deltas": True},
         {"layers": (1, 1), "mapping": ("row",), "processing_elements": 1, "buffer_vectors": 2},
         {"layers": (2, 300), "mapping": ("row",), "seeded_weights": True, "batch": 3},
