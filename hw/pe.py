@@ -154,8 +154,9 @@ class ProcessingElement(wiring.Component):
         adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
         place(m, "adder", adder, platform)
         old_weight = delay(m, weight, lat.multiplier, "weight")
-        back = delay(m, weight, 1, "weight_back") if lat.broadcast else weight
-        m.d.comb += self.bank_data.eq(back)
+        if not design.unified:
+            back = delay(m, weight, 1, "weight_back") if lat.broadcast else weight
+            m.d.comb += self.bank_data.eq(back)
         m.d.comb += [*self._adder_operands(m, adder, multiplier.o, old_weight)]
         m.d.comb += self.sum.eq(adder.o)
         total = adder.o
