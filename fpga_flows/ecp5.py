@@ -66,9 +66,13 @@ _SYNTHESIS = [
 _STAGES = {
     "Info: Packing": "packing",
     "Info: Running Static placer": "placement",
+    "Info: Creating initial analytic placement": "placement",
+    "Info: Running simulated annealing placer": "placement, refined",
     "Info: Routing..": "routing",
 }
 
+_MAPPED_MEMORY = re.compile(r"^mapping memory (\S+) via \$__(\w+?)_$", re.M)
+_LOGIC_MEMORY = re.compile(r"^using FF mapping for memory (\S+)$", re.M)
 # Router1's count of arcs that are left, every thousand arcs.
 _ROUTED = re.compile(r"Info: +\d+ \|(?:[\s\d]*\|){2} *(\d+)\|")
 _UTILISATION = re.compile(r"Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%")
@@ -171,6 +175,18 @@ def synthesize(
     )
 
 
+def memory_kinds(log: Path) -> dict[str, str]:
+    """What Yosys made of each memory, by its log: "block", "distributed" (LUTs) or "logic".
+
+    Logic is flip-flops, but for memories that are never written: of those it is the LUTs that make
+    their contents.
+    """
+    text = log.read_text(encoding="utf-8")
+    kinds = {"DP16KD": "block", "PDPW16KD": "block", "TRELLIS_DPR16X4": "distributed"}
+    found = {name: kinds[kind] for name, kind in _MAPPED_MEMORY.findall(text)}
+    return found | dict.fromkeys(_LOGIC_MEMORY.findall(text), "logic")
+
+
 def place_and_route(
     options: Sequence[str],
     target: str,
@@ -178,6 +194,8 @@ def place_and_route(
     seed: int,
     work: Path,
     progress: Callable[[str], None],
+    *,
+    placer: str = "static",
 ) -> Mapping[str, Any]:
     """Place and route mapped.json of the folder `work`; returns nextpnr's report.
 
@@ -201,7 +219,7 @@ def place_and_route(
     command = [tool.executable(_NEXTPNR[0]), *options, "--package", _PACKAGE]
     command += ["--speed", _SPEED, "--json", "mapped.json", "--report", "report.json"]
     command += ["--freq", f"{frequency_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
-    command += ["--placer", "static"]
+    command += ["--placer", placer]
     tool.run(command, tool=_NEXTPNR[2], log=log, cwd=work, on_line=stage)
     return json.loads((work / "report.json").read_text(encoding="utf-8"))
 

@@ -14,8 +14,10 @@ import typer
 
 from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.ecp5 import TARGETS, check_target
+from fpga_flows.ulx3s import BOARDS, CLOCK_MHZ, check_board
 from gradwire import (
     __version__,
+    bitstream,
     board,
     describe,
     machine,
@@ -232,6 +234,8 @@ _for_a_design = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS)
 _for_a_board = _with_options(
     "chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS | {"sample_format": "bytes"}
 )
+
+_for_a_bitstream = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS | bitstream.DEFAULTS)
 
 
 Json = Annotated[
@@ -489,6 +493,59 @@ def simulate(
     _end_if_interrupted(task, outcome, file)
 
 
+@boards.command("build")
+@_for_a_bitstream
+def board_build(
+    chosen: dict[str, Any],
+    topology: Topology,
+    name: Annotated[
+        str,
+        typer.Option("--board", metavar="|".join(BOARDS), help="The board."),
+    ] = "ulx3s-85f",
+    clock: Annotated[
+        float, typer.Option(parser=_number, metavar="MHZ", help="The machine's clock, MHz.")
+    ] = CLOCK_MHZ,
+    baud: Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="Bits a second on the serial port.")
+    ] = board.BAUD,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="S",
+            help="Of the placement: another one may meet a clock that this one misses.",
+        ),
+    ] = 1,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for the bitstream, with its JSON; netlists and logs go below it.",
+        ),
+    ] = Path("build"),
+    as_json: Json = False,
+) -> None:
+    """Make a bitstream of a machine with its link and its SDRAM, for a board.
+
+    Synthesis, placement and routing take minutes for small machines and more than an hour for one
+    that fills the board. No bitstream is written of a machine that misses its clock.
+    """
+    check_seed(seed)
+    check_board(name)
+    layers = parse_topology(topology)
+    check_folder(output)
+    with Reporter(quiet=as_json, lines=True) as reporter:
+        if chosen["pes"] is None:
+            with reporter.working("making the schedules"):
+                schedule = bitstream.choose_schedule(layers, name, **_parameters(chosen))
+        else:
+            schedule = _schedule(reporter, topology, chosen)
+        found = bitstream.build(schedule, name, clock, baud, seed, output, reporter)
+    _show(as_json, found, tables.bitstream(found))
+
+
 @boards.command("train")
 @_for_a_board
 @_for_training
@@ -695,12 +752,18 @@ def demo(
 
 def _schedule(reporter: Reporter, topology: str, chosen: dict[str, Any]) -> Schedule:
     layers = parse_topology(topology)
-    more = dict(chosen)
-    mapping, pes = more.pop("mapping"), more.pop("pes")
-    if mapping != "auto":
-        more["mapping"] = tuple(mapping.split(","))
+    more = _parameters(chosen)
+    pes = chosen["pes"]
     with reporter.working("making the schedule"):
         return make_schedule(design_for(layers, pes, **more))
+
+
+def _parameters(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of Design but for the number of processing elements."""
+    more = {name: value for name, value in chosen.items() if name not in ("pes", "mapping")}
+    if chosen["mapping"] != "auto":
+        more["mapping"] = tuple(chosen["mapping"].split(","))
+    return more
 
 
 def _task(design: Design, asked: dict[str, Any]) -> Task:

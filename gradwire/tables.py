@@ -228,6 +228,29 @@ def synthesis(found: dict[str, Any]) -> list[object]:
     return [facts(f"{found['topology']} on {found['target']}, placed and routed", rows)]
 
 
+def bitstream(found: dict[str, Any]) -> list[object]:
+    """What `gradwire board build` made, from its JSON."""
+    rows = [
+        ("clock", f"{found['clock_mhz']:g} MHz, of at most {found['fmax_mhz']:g} MHz"),
+        *(
+            (name, f"{found[key]['used']:,} of {found[key]['available']:,}")
+            for name, key in (
+                ("LUTs", "luts"),
+                ("flip-flops", "ffs"),
+                ("DSPs", "dsps"),
+                ("BRAMs", "brams"),
+            )
+        ),
+        ("clocks per iteration", f"{found['clocks_per_iteration']:,}"),
+        ("samples a second", f"{found['samples_per_second']:,}"),
+        *(("file", file) for file in found["files"]),
+        ("log", found["log"]),
+    ]
+    pes = found["design"]["processing_elements"]
+    title = f"{found['topology']} with {pes} processing elements on {found['board']}"
+    return [facts(title, rows), f"Train it with: {found['train']}"]
+
+
 def demo(found: dict[str, Any], folder: Path) -> list[object]:
     """The summary of `gradwire demo`, from its JSON."""
     simulated, built = found["simulate"], found["synth"]
