@@ -132,23 +132,9 @@ def build(
         InputError: The board is unknown, or its PLL does not make that clock.
         ToolError: A tool is missing or fails, the system does not fit, or it misses its clock.
     """
-    check_board(board)
-    device, platform = BOARDS[board]
     work = work.absolute()
-    work.mkdir(parents=True, exist_ok=True)
-    prepare(progress)
-    progress("Verilog")
-    (work / "system.v").write_text(to_verilog(system), encoding="utf-8")
-    ports = _ports(platform(), system)
-    (work / "top.v").write_text(_top(system, ports), encoding="utf-8")
-    (work / "board.lpf").write_text(_constraints(ports), encoding="utf-8")
-    _make_pll(clock_mhz, work)
-    progress("synthesis")
-    yosys.run(_SYNTHESIS, work, "yosys.log")
-    netlist = json.loads((work / "mapped.json").read_text(encoding="utf-8"))
-    use_pin_registers(netlist)
-    (work / "mapped.json").write_text(json.dumps(netlist), encoding="utf-8")
-    options = [device, "--lpf", "board.lpf", "--textcfg", "board.config"]
+    netlist = synthesize(system, board=board, clock_mhz=clock_mhz, work=work, progress=progress)
+    options = [BOARDS[board][0], "--lpf", "board.lpf", "--textcfg", "board.config"]
     # The static placer does not come to an end where nine tenths of the block memories are in use.
     report = ecp5.place_and_route(options, board, clock_mhz, seed, work, progress, placer="heap")
     log = work / "nextpnr.log"
@@ -172,6 +158,35 @@ def build(
         used={name: (count, _available(report, name)) for name, count in counts.items()},
         log=log,
     )
+
+
+def synthesize(
+    system: System,
+    *,
+    board: str,
+    clock_mhz: float,
+    work: Path,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Mapping[str, Any]:
+    """The netlist of a system for a board, as Yosys' JSON; the first half of `build`, see there.
+
+    It is the file mapped.json of `work`, and what nextpnr has to know of the pins board.lpf.
+    """
+    check_board(board)
+    work.mkdir(parents=True, exist_ok=True)
+    prepare(progress)
+    progress("Verilog")
+    (work / "system.v").write_text(to_verilog(system), encoding="utf-8")
+    ports = _ports(BOARDS[board][1]())
+    (work / "top.v").write_text(_top(system, ports), encoding="utf-8")
+    (work / "board.lpf").write_text(_constraints(ports), encoding="utf-8")
+    _make_pll(clock_mhz, work)
+    progress("synthesis")
+    yosys.run(_SYNTHESIS, work, "yosys.log")
+    netlist = json.loads((work / "mapped.json").read_text(encoding="utf-8"))
+    use_pin_registers(netlist)
+    (work / "mapped.json").write_text(json.dumps(netlist), encoding="utf-8")
+    return netlist
 
 
 def _fmax(report: Mapping[str, Any], log: Path) -> float:
@@ -204,7 +219,7 @@ class _Port:
         return f"{direction} [{len(self.pins.names) - 1}:0] {self.name}"
 
 
-def _ports(platform: Any, system: System) -> list[_Port]:
+def _ports(platform: Any) -> list[_Port]:
     found = []
     for name, number in (("clk25", 0), ("uart", 0), ("led", 0), ("led", 1), ("sdram", 0)):
         for path, pins, attributes in _leaves(platform.lookup(name, number)):

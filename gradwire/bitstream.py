@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def choose_schedule(layers: tuple[int, ...], board: str, **parameters: Any) -> S
     resources = ulx3s.RESOURCES[board]
     best = None
     for pes in range(min(max(layers[1:]), resources["dsps"] // _BLOCKS - 2), 0, -1):
+        # Schedules take seconds: not for machines whose weights alone are too many.
+        if pes * _least_bank_blocks(layers, pes) > resources["brams"]:
+            continue
         schedule = make_schedule(design_for(layers, pes, **parameters))
         if needs(schedule)["brams"] > resources["brams"]:
             continue
@@ -47,8 +51,18 @@ def choose_schedule(layers: tuple[int, ...], board: str, **parameters: Any) -> S
         best = schedule
     if not best:
         topology = "-".join(map(str, layers))
-        raise InputError(f"no machine for {topology} fits the memories of {board}")
+        raise InputError(f"no machine for {topology} fits the block memories of {board}")
     return best
+
+
+def _least_bank_blocks(layers: tuple[int, ...], pes: int) -> int:
+    """Block memories of each weight bank, however the layers are mapped."""
+    words = sum(
+        min(-(-outputs // pes) * (inputs + 1), -(-inputs // pes) * outputs)
+        for inputs, outputs in itertools.pairwise(layers)
+    )
+    # A small bank is made of LUTs.
+    return -(-words // _BRAM_WORDS) if words > _FEW_WORDS else 0
 
 
 def check_fit(schedule: Schedule, board: str) -> None:
@@ -128,11 +142,12 @@ def train_command(design: Design, baud: int) -> str:
     """How the machine is trained: its options have to be said again."""
     words = ["gradwire", "board", "train", design.topology, "--port", "DEV", "--baud", str(baud)]
     words += ["--pes", str(design.processing_elements), "--mapping", ",".join(design.mapping)]
-    chosen = {"pes", "processing_elements", "layers", "mapping"}
+    said = {"layers", "processing_elements", "mapping"}
+    # Those that have other defaults on the command line.
+    say = {"multiplier_stages", "adder_stages", "sample_format"}
     for field in dataclasses.fields(Design):
         value = getattr(design, field.name)
-        # What `design_for` chooses is said, too.
-        if field.name in chosen or (value == field.default and "stages" not in field.name):
+        if field.name in said or (value == field.default and field.name not in say):
             continue
         words.append(f"--{field.name.replace('_', '-')}")
         if value is not True:
