@@ -20,6 +20,7 @@ times were not taken apart. By module, with wide multiplexers, nextpnr's default
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -204,12 +205,16 @@ def place_and_route(
     """
     log = work / "nextpnr.log"
     waiting = dict(_STAGES)
+    least = math.inf
 
     def stage(line: str) -> None:
+        nonlocal least
         for start in [start for start in waiting if line.startswith(start)]:
             progress(waiting.pop(start))
-        if arcs := _ROUTED.match(line):
-            progress(f"routing, {int(arcs[1]):,} arcs left")
+        # The router counts every thousand arcs: of news is every tenth that is done.
+        if (arcs := _ROUTED.match(line)) and int(arcs[1]) <= 0.9 * least:
+            least = int(arcs[1])
+            progress(f"routing, {least:,} arcs left")
         # The static placer would search for minutes for places that there are not.
         used = _UTILISATION.match(line)
         if used and int(used[2]) > int(used[3]):
