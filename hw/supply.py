@@ -78,6 +78,9 @@ class EpochOrder(wiring.Component):
         m = Module()
         number = self.o.payload
         last = Signal.like(number)  # number of the last record
+        # All bits that it has, of the clock before: it is there before the first round.
+        mask = Signal.like(number)
+        m.d.sync += mask.eq(Cat(last[bit:].any() for bit in range(len(last))))
         index, key = Signal.like(number), Signal(32)
         left = Signal(32)  # samples
         ends = Signal()  # the epoch, with this number
@@ -96,7 +99,7 @@ class EpochOrder(wiring.Component):
                     m.next = "PERMUTE"
             with m.State("PERMUTE"):
                 m.d.sync += [
-                    number.eq(_round(m, number, key, last)),
+                    number.eq(_round(m, number, key, mask)),
                     key.eq(key.rotate_left(TURN)),
                     rounds.eq(rounds + 1),
                 ]
@@ -126,9 +129,8 @@ class EpochOrder(wiring.Component):
         return m
 
 
-def _round(m: Module, number: Signal, key: Value, last: Signal) -> Value:
-    """One to one on the numbers that have no more bits than `last`."""
-    mask = Cat(last[bit:].any() for bit in range(len(last)))
+def _round(m: Module, number: Signal, key: Value, mask: Signal) -> Value:
+    """One to one on the numbers within `mask`, whose low bits are ones."""
     added, multiplied = Signal.like(number), Signal.like(number)
     m.d.comb += [
         added.eq((number + key) & mask),
