@@ -64,6 +64,10 @@ module sdram_bench;
       .dq_o(pins__dq_i)
   );
 
+  // The bench's own count of clocks: the chip's changes while others look at it.
+  logic [31:0] now = 0;
+  always_ff @(posedge clk) now <= now + 1;
+
   // Requests. The count of words that are still to be read.
   logic [95:0] record;
   logic [31:0] wait_request;
@@ -76,7 +80,7 @@ module sdram_bench;
     due <= due + 64'(asked) - 64'(o__valid && o__ready);
     if (!rst && request__valid && request__ready) begin
       request__valid <= 0;
-      if (log_clocks) $fwrite(request_clocks, "%u", 32'(chip.clocks));
+      if (log_clocks) $fwrite(request_clocks, "%u", now);
     end
     if (rst) begin
       due <= 0;
@@ -101,7 +105,7 @@ module sdram_bench;
   logic [31:0] wait_i, wait_o;
   bit no_data;
   always_ff @(posedge clk) begin
-    if (!rst && i__valid && i__ready && log_clocks) $fwrite(write_clocks, "%u", 32'(chip.clocks));
+    if (!rst && i__valid && i__ready && log_clocks) $fwrite(write_clocks, "%u", now);
     if (rst) begin
       i__valid <= 0;
       wait_i <= 0;
@@ -130,7 +134,7 @@ module sdram_bench;
     end
     if (!rst && o__valid && o__ready) begin
       $fwrite(reads, "%c%c", o__payload[7:0], o__payload[15:8]);
-      if (log_clocks) $fwrite(read_clocks, "%u", 32'(chip.clocks));
+      if (log_clocks) $fwrite(read_clocks, "%u", now);
     end
   end
 
