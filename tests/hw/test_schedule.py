@@ -101,6 +101,27 @@ def test_weights_are_written_before_the_next_batch_reads_them(schedule):
             assert (back.at(back.slots) + schedule.design.unified <= old).all()
 
 
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_a_bank_may_be_read_and_written_in_one_clock(memory):
+    """One memory may not."""
+    design = Design(
+        layers=(8, 6, 4),
+        processing_elements=10,
+        mapping=("row", "column"),
+        multiplier_stages=4,
+        adder_stages=5,
+        batch=8,
+        memory=memory,
+    )
+    schedule = make_schedule(design)
+    ops = {(op.unit, op.layer.number): op for op in schedule.operations}
+    back, update = ops[BACKPROPAGATION, 2], ops[GRADIENT_DESCENT, 2]
+    written = update.at(update.slots) + schedule.latencies.sum
+    after = (written - back.at(back.slots)).min()
+    assert (after == 0) == (memory == "distributed")
+    assert after >= 0
+
+
 @settings(max_examples=50)
 @given(schedules())
 def test_results_leave_in_the_order_of_their_operations(schedule):

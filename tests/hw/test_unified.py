@@ -93,7 +93,7 @@ def test_words_and_clocks_are_those_of_banks(pes, batch, seed):
     assert lengths == expected
 
 
-def drive(design, bench, samples=40):
+def drive(design, bench, samples=40, *, train=True):
     """Run `bench` on a core that has weights and gets samples; the golden model's outputs."""
     core, rng = Core(make_schedule(design)), np.random.default_rng(1)
     weights = initial_weights(design.layers, 1)
@@ -135,6 +135,8 @@ def drive(design, bench, samples=40):
     simulator.add_testbench(run)
     simulator.run()
     golden = Golden(design, weights, LearningRate(rate=0.25))
+    if not train:
+        return [golden.infer(x) for x in inputs]
     return [golden.train(x, y).activations[-1] for x, y in zip(inputs, labels, strict=True)]
 
 
@@ -143,11 +145,14 @@ DESIGN = Design(
 )
 
 
-def test_each_prediction_is_valid_for_one_clock():
+@pytest.mark.parametrize("infer", [False, True])
+def test_each_prediction_is_valid_for_one_clock(infer):
+    """In runs of forward passes alone it leaves while the next sample's weights are read."""
     found = []
 
     async def bench(ctx, core):
         ctx.set(core.samples, 10)
+        ctx.set(core.infer, infer)
         ctx.set(core.start, 1)
         await ctx.tick()
         ctx.set(core.start, 0)
@@ -155,10 +160,10 @@ def test_each_prediction_is_valid_for_one_clock():
             if ctx.get(core.prediction_valid):
                 found.append(ctx.get(core.prediction))
             await ctx.tick()
-        model = CycleModel(core.schedule)
+        model = CycleModel(core.schedule, infer=infer)
         assert ctx.get(core.clocks) == model.run_clocks(model.starts(10))
 
-    due = drive(DESIGN, bench)
+    due = drive(DESIGN, bench, train=not infer)
     assert found == np.concatenate(due[:10]).view(np.uint32).tolist()
 
 
