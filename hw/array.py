@@ -28,7 +28,7 @@ from hw.verilog import place
 from hw.walker import VectorWalker
 
 # PEs that share the last register on the way of what goes to all of them; a power of two.
-GROUP = 8
+GROUP = 4
 
 
 class NeuronArray(wiring.Component):
@@ -313,6 +313,10 @@ class NeuronArray(wiring.Component):
         counts = active_counts(self.schedule)
         active = delay(m, self.late.active, self.schedule.latencies.product - 1, "active")
         for index, pe in enumerate(pes):
+            if index < min(counts):
+                # A register would be one for all of these, with the longest wires of all.
+                m.d.comb += pe.enable.eq(1)
+                continue
             enable = Signal(name=f"enable_{index}")
             m.d.sync += enable.eq(Choice(index < count for count in counts)[active])
             m.d.comb += pe.enable.eq(enable)

@@ -162,7 +162,8 @@ class ProcessingElement(wiring.Component):
         total = adder.o
         if sums_single_products(self.schedule):
             total = Mux(self.drain_product, multiplier.o, total)
-        m.d.sync += self.drain_o.eq(Mux(self.drain_load, total, self.drain_i))
+        following = Mux(self.drain_load, total, self.drain_i)
+        m.d.comb += self.drain_o.eq(delay(m, following, 1, "drain"))
         return m
 
     def _bank(self, m: Module) -> Signal:
