@@ -53,7 +53,7 @@ _RESET_CLOCKS = 16
 
 # PEs, and the registers before each group of them, are modules of their own during synthesis: Yosys
 # is done with the array as soon as with one PE, and merges no registers that should stay apart.
-# ABC need not make logic faster than 4.5 ns without its wires, and so saves area: what one PE wins is
+# ABC need not make logic faster than 4.5 ns, wires apart, and so saves area: what one PE wins is
 # won everywhere.
 _SYNTHESIS = [
     "read_verilog system.v top.v pll.v",
