@@ -20,6 +20,10 @@ from hw.system import System
 # What a machine has to be on the largest board; a smaller one does not mind.
 DEFAULTS = {"sample_format": "bytes", "buffer_vectors": 4, "broadcast_stages": 2}
 
+# Stages where wires cross the FPGA, and leave little of a clock to logic: with so many PEs.
+_MANY = 12
+_STAGES = {"multiplier_stages": 6, "adder_stages": 7}
+
 # Multipliers beside those of the PEs, and blocks (MULT18X18D) of each.
 _OTHER_MULTIPLIERS = 2
 _BLOCKS = 4
@@ -30,11 +34,20 @@ _FEW_WORDS = 64
 _BRAM_BITS, _BRAM_WORDS = 36, 512
 
 
-def choose_schedule(layers: tuple[int, ...], board: str, **parameters: Any) -> Schedule:
-    """The machine with most processing elements that fits the board, and the fewest of those that
-    are as fast.
+def make(layers: tuple[int, ...], pes: int, **parameters: Any) -> Schedule:
+    """The machine of so many processing elements; `parameters` are those of Design.
 
-    `parameters` are those of Design. Raises InputError, if none fits, too.
+    Those that are None are chosen as suits a board. Raises InputError.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    if pes >= _MANY and not given.keys() & _STAGES.keys():
+        given |= _STAGES
+    return make_schedule(design_for(layers, pes, **given))
+
+
+def make_largest(layers: tuple[int, ...], board: str, **parameters: Any) -> Schedule:
+    """The machine with most processing elements that fits the board, and the fewest of those that
+    are as fast; see `make`.
     """
     ulx3s.check_board(board)
     resources = ulx3s.RESOURCES[board]
@@ -43,7 +56,7 @@ def choose_schedule(layers: tuple[int, ...], board: str, **parameters: Any) -> S
         # Schedules take seconds: not for machines whose weights alone are too many.
         if pes * _least_bank_blocks(layers, pes) > resources["brams"]:
             continue
-        schedule = make_schedule(design_for(layers, pes, **parameters))
+        schedule = make(layers, pes, **parameters)
         if needs(schedule)["brams"] > resources["brams"]:
             continue
         if best and schedule.clocks_per_sample > best.clocks_per_sample:

@@ -537,11 +537,12 @@ def board_build(
     layers = parse_topology(topology)
     check_folder(output)
     with Reporter(quiet=as_json, lines=True) as reporter:
-        if chosen["pes"] is None:
-            with reporter.working("making the schedules"):
-                schedule = bitstream.choose_schedule(layers, name, **_parameters(chosen))
-        else:
-            schedule = _schedule(reporter, topology, chosen)
+        with reporter.working("making the schedule"):
+            more = _parameters(chosen)
+            if chosen["pes"] is None:
+                schedule = bitstream.make_largest(layers, name, **more)
+            else:
+                schedule = bitstream.make(layers, chosen["pes"], **more)
         found = bitstream.build(schedule, name, clock, baud, seed, output, reporter)
     _show(as_json, found, tables.bitstream(found))
 

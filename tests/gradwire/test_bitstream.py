@@ -16,7 +16,7 @@ from hw.schedule import design_for, make_schedule
 
 def test_the_most_processing_elements_that_fit_are_taken():
     """Six folds of 12 inputs on 25F's 28 multiplier blocks: 5 PEs; 4 would be slower."""
-    schedule = bitstream.choose_schedule((12, 12, 4), "ulx3s-25f", **bitstream.DEFAULTS)
+    schedule = bitstream.make_largest((12, 12, 4), "ulx3s-25f", **bitstream.DEFAULTS)
     pes = schedule.design.processing_elements
     assert 4 * (pes + 2) <= 28
     for other in range(1, 6):
@@ -24,9 +24,15 @@ def test_the_most_processing_elements_that_fit_are_taken():
         assert make_schedule(design).clocks_per_sample >= schedule.clocks_per_sample
 
 
+def test_many_processing_elements_have_long_pipelines():
+    few, many = (bitstream.make((16, 16, 4), pes).design for pes in (4, 16))
+    assert few.adder_stages < many.adder_stages == 7
+    assert bitstream.make((16, 16, 4), 16, adder_stages=3).design.adder_stages == 3
+
+
 def test_too_much_is_said_at_once():
     with pytest.raises(InputError, match="no machine for 784-100-100-10 fits the block"):
-        bitstream.choose_schedule((784, 100, 100, 10), "ulx3s-25f")
+        bitstream.make_largest((784, 100, 100, 10), "ulx3s-25f")
     schedule = make_schedule(design_for((8, 8, 4), 8))
     with pytest.raises(
         InputError, match="8 processing elements need 40 dsps, and ulx3s-12f has 28"
