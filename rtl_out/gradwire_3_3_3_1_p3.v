@@ -1265,15 +1265,15 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire \$10 ;
   wire \$11 ;
   reg [31:0] \$12 ;
-  reg \$13 ;
-  reg \$14 ;
-  reg \$15 ;
-  wire \$16 ;
-  wire \$17 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire [2:0] \$16 ;
+  wire [2:0] \$17 ;
   wire \$18 ;
-  wire [2:0] \$19 ;
+  wire \$19 ;
   wire [2:0] \$2 ;
-  wire [2:0] \$20 ;
+  wire \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
@@ -1290,14 +1290,14 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire [31:0] \$39 ;
+  wire [31:0] \$36 ;
+  wire [31:0] \$37 ;
+  reg [2:0] \$38 ;
+  reg [2:0] \$39 ;
   wire \$4 ;
-  wire [31:0] \$40 ;
-  reg [2:0] \$41 ;
-  reg [2:0] \$42 ;
+  reg \$40 ;
+  reg \$41 ;
+  reg \$42 ;
   reg \$43 ;
   reg \$44 ;
   reg \$45 ;
@@ -1306,35 +1306,29 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg \$48 ;
   reg \$49 ;
   wire \$5 ;
-  reg \$50 ;
+  reg [2:0] \$50 ;
   reg \$51 ;
   reg \$52 ;
-  reg [2:0] \$53 ;
+  reg \$53 ;
   reg \$54 ;
   reg \$55 ;
   reg \$56 ;
   reg \$57 ;
   reg \$58 ;
-  reg \$59 ;
+  reg [31:0] \$59 ;
   wire \$6 ;
   reg \$60 ;
   reg \$61 ;
-  reg [31:0] \$62 ;
+  reg \$62 ;
   reg \$63 ;
   reg \$64 ;
   reg \$65 ;
   reg \$66 ;
   reg \$67 ;
   reg \$68 ;
-  reg \$69 ;
+  reg [1:0] \$69 ;
   wire \$7 ;
   reg \$70 ;
-  reg \$71 ;
-  reg \$72 ;
-  reg \$73 ;
-  reg \$74 ;
-  reg [1:0] \$75 ;
-  reg \$76 ;
   wire \$8 ;
   wire \$9 ;
   reg active_1 = 1'h0;
@@ -1342,12 +1336,12 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   (* init = 3'h0 *)
   wire [2:0] adder_select;
   (* init = 3'h0 *)
-  wire [2:0] \adder_select$117 ;
+  wire [2:0] \adder_select$114 ;
   (* init = 3'h0 *)
-  wire [2:0] \adder_select$133 ;
+  wire [2:0] \adder_select$130 ;
   wire [2:0] bank_address;
-  wire [2:0] \bank_address$116 ;
-  wire [2:0] \bank_address$132 ;
+  wire [2:0] \bank_address$113 ;
+  wire [2:0] \bank_address$129 ;
   wire [31:0] bank_data;
   wire [31:0] \bank_data$59 ;
   wire [31:0] \bank_data$60 ;
@@ -1361,9 +1355,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [31:0] bias;
   input [31:0] broadcast;
   wire [31:0] broadcast;
-  wire [31:0] \broadcast$113 ;
-  wire [31:0] \broadcast$129 ;
-  wire [31:0] \broadcast$97 ;
+  wire [31:0] \broadcast$110 ;
+  wire [31:0] \broadcast$126 ;
+  wire [31:0] \broadcast$94 ;
   reg [31:0] carry;
   output [2:0] carry_address;
   reg [2:0] carry_address = 3'h0;
@@ -1392,31 +1386,25 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire \control.update ;
   wire \control.valid ;
   wire [31:0] drain_i;
-  wire [31:0] \drain_i$160 ;
+  wire [31:0] \drain_i$157 ;
   (* init = 1'h0 *)
   wire drain_load;
   (* init = 1'h0 *)
-  wire \drain_load$118 ;
+  wire \drain_load$115 ;
   (* init = 1'h0 *)
-  wire \drain_load$134 ;
+  wire \drain_load$131 ;
   wire [31:0] drain_o;
-  wire [31:0] \drain_o$161 ;
+  wire [31:0] \drain_o$158 ;
   (* init = 1'h0 *)
   wire drain_product;
   (* init = 1'h0 *)
-  wire \drain_product$119 ;
+  wire \drain_product$116 ;
   (* init = 1'h0 *)
-  wire \drain_product$135 ;
+  wire \drain_product$132 ;
   reg draining = 1'h0;
-  (* init = 1'h0 *)
   wire enable;
-  (* init = 1'h0 *)
-  wire \enable$144 ;
-  (* init = 1'h0 *)
-  wire \enable$145 ;
-  reg enable_0 = 1'h0;
-  reg enable_1 = 1'h0;
-  reg enable_2 = 1'h0;
+  wire \enable$141 ;
+  wire \enable$142 ;
   reg [2:0] entry_1 = 3'h0;
   reg [2:0] entry_2 = 3'h0;
   reg first_fold_1 = 1'h0;
@@ -1427,9 +1415,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [2:0] \head.vector ;
   input host;
   wire host;
-  wire \host$104 ;
-  wire \host$120 ;
-  wire \host$136 ;
+  wire \host$101 ;
+  wire \host$117 ;
+  wire \host$133 ;
   input [2:0] host_address;
   wire [2:0] host_address;
   input [1:0] host_bank;
@@ -1437,9 +1425,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg [1:0] host_bank_1 = 2'h0;
   input [31:0] host_data;
   wire [31:0] host_data;
-  wire [31:0] \host_data$105 ;
-  wire [31:0] \host_data$121 ;
-  wire [31:0] \host_data$137 ;
+  wire [31:0] \host_data$102 ;
+  wire [31:0] \host_data$118 ;
+  wire [31:0] \host_data$134 ;
   output [31:0] host_read;
   reg [31:0] host_read = 32'd0;
   input host_write;
@@ -1450,25 +1438,25 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [1:0] input_lane;
   input input_write;
   wire input_write;
+  wire \input_write$85 ;
   wire \input_write$88 ;
   wire \input_write$91 ;
-  wire \input_write$94 ;
   wire [1:0] input_write_address;
-  wire [1:0] \input_write_address$125 ;
-  wire [1:0] \input_write_address$141 ;
+  wire [1:0] \input_write_address$122 ;
+  wire [1:0] \input_write_address$138 ;
   reg [1:0] lane = 2'h0;
   wire last;
   wire [1:0] local_address;
-  wire [1:0] \local_address$111 ;
-  wire [1:0] \local_address$127 ;
+  wire [1:0] \local_address$108 ;
+  wire [1:0] \local_address$124 ;
   wire local_input;
-  wire \local_input$112 ;
-  wire \local_input$128 ;
+  wire \local_input$109 ;
+  wire \local_input$125 ;
   input [31:0] network_input;
   wire [31:0] network_input;
-  wire [31:0] \network_input$110 ;
-  wire [31:0] \network_input$126 ;
-  wire [31:0] \network_input$142 ;
+  wire [31:0] \network_input$107 ;
+  wire [31:0] \network_input$123 ;
+  wire [31:0] \network_input$139 ;
   wire [3:0] next_head;
   wire \next_head.copy ;
   wire [2:0] \next_head.vector ;
@@ -1481,8 +1469,8 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [2:0] \next_tag.vector ;
   wire pop;
   wire [31:0] product;
+  wire [31:0] \product$146 ;
   wire [31:0] \product$149 ;
-  wire [31:0] \product$152 ;
   wire push;
   wire [3:0] pushed;
   wire \pushed.copy ;
@@ -1491,9 +1479,9 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   (* init = 1'h0 *)
   wire reduce;
   (* init = 1'h0 *)
-  wire \reduce$115 ;
+  wire \reduce$112 ;
   (* init = 1'h0 *)
-  wire \reduce$131 ;
+  wire \reduce$128 ;
   reg reduce_1 = 1'h0;
   reg reduced_1 = 1'h0;
   reg reduced_2 = 1'h0;
@@ -1510,12 +1498,12 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   wire [1:0] register_lane;
   input register_write;
   wire register_write;
+  wire \register_write$84 ;
   wire \register_write$87 ;
   wire \register_write$90 ;
-  wire \register_write$93 ;
   wire register_write_address;
-  wire \register_write_address$123 ;
-  wire \register_write_address$139 ;
+  wire \register_write_address$120 ;
+  wire \register_write_address$136 ;
   output [31:0] result;
   reg [31:0] result;
   output [3:0] result_tag;
@@ -1531,8 +1519,8 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg [2:0] soon;
   wire step;
   wire [31:0] sum;
-  wire [31:0] \sum$157 ;
-  wire [31:0] \sum$162 ;
+  wire [31:0] \sum$154 ;
+  wire [31:0] \sum$159 ;
   reg sum1_1 = 1'h0;
   reg sum1_2 = 1'h0;
   reg sum2_0_1 = 1'h0;
@@ -1544,27 +1532,27 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg sum2_3_2 = 1'h0;
   reg sum2_3_3 = 1'h0;
   wire [31:0] tree_x;
+  wire [31:0] \tree_x$148 ;
   wire [31:0] \tree_x$151 ;
-  wire [31:0] \tree_x$154 ;
   wire [31:0] tree_y;
+  wire [31:0] \tree_y$150 ;
   wire [31:0] \tree_y$153 ;
-  wire [31:0] \tree_y$156 ;
   (* init = 1'h0 *)
   wire update;
   (* init = 1'h0 *)
-  wire \update$114 ;
+  wire \update$111 ;
   (* init = 1'h0 *)
-  wire \update$130 ;
+  wire \update$127 ;
   reg update_1 = 1'h0;
   input [31:0] vector;
   wire [31:0] vector;
-  wire [31:0] \vector$108 ;
-  wire [31:0] \vector$124 ;
-  wire [31:0] \vector$140 ;
-  wire [2:0] \vector$164 ;
+  wire [31:0] \vector$105 ;
+  wire [31:0] \vector$121 ;
+  wire [31:0] \vector$137 ;
+  wire [2:0] \vector$161 ;
   wire write;
+  wire \write$86 ;
   wire \write$89 ;
-  wire \write$92 ;
   reg write_1 = 1'h0;
   reg write_2 = 1'h0;
   reg write_3 = 1'h0;
@@ -1572,93 +1560,84 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   reg write_5 = 1'h0;
   reg write_6 = 1'h0;
   wire [2:0] write_address;
-  wire [2:0] \write_address$122 ;
-  wire [2:0] \write_address$138 ;
+  wire [2:0] \write_address$119 ;
+  wire [2:0] \write_address$135 ;
   reg [2:0] write_address_1 = 3'h0;
   reg [2:0] write_address_2 = 3'h0;
   reg [2:0] write_address_3 = 3'h0;
   reg [2:0] write_address_4 = 3'h0;
   reg [2:0] write_address_5 = 3'h0;
   reg [2:0] write_address_6 = 3'h0;
-  assign \$24  = ready | \$23 ;
-  assign \$25  = \$22  & \$24 ;
-  assign \$26  = ! host_bank;
-  assign \$27  = host_write & \$26 ;
-  assign write = host ? \$27  : write_6;
-  assign \$28  = ! register_lane;
-  assign \register_write$87  = register_write & \$28 ;
-  assign \$29  = ! input_lane;
-  assign \input_write$88  = input_write & \$29 ;
-  assign \$30  = host_bank == 1'h1;
-  assign \$31  = host_write & \$30 ;
-  assign \write$89  = host ? \$31  : write_6;
-  assign \$32  = register_lane == 1'h1;
-  assign \register_write$90  = register_write & \$32 ;
-  assign \$33  = input_lane == 1'h1;
-  assign \input_write$91  = input_write & \$33 ;
-  assign \$34  = host_bank == 2'h2;
-  assign \$35  = host_write & \$34 ;
-  assign \write$92  = host ? \$35  : write_6;
-  assign \$36  = register_lane == 2'h2;
-  assign \register_write$93  = register_write & \$36 ;
-  assign \$37  = input_lane == 2'h2;
-  assign \input_write$94  = input_write & \$37 ;
+  assign \$27  = host_bank == 1'h1;
+  assign \$28  = host_write & \$27 ;
+  assign \write$86  = host ? \$28  : write_6;
+  assign \$29  = register_lane == 1'h1;
+  assign \register_write$87  = register_write & \$29 ;
+  assign \$30  = input_lane == 1'h1;
+  assign \input_write$88  = input_write & \$30 ;
+  assign \$31  = host_bank == 2'h2;
+  assign \$32  = host_write & \$31 ;
+  assign \write$89  = host ? \$32  : write_6;
+  assign \$33  = register_lane == 2'h2;
+  assign \register_write$90  = register_write & \$33 ;
+  assign \$34  = input_lane == 2'h2;
+  assign \input_write$91  = input_write & \$34 ;
   assign bank_address = host ? host_address : control[5:3];
   assign write_address = host ? host_address : write_address_6;
-  assign \bank_address$116  = host ? host_address : control[5:3];
-  assign \write_address$122  = host ? host_address : write_address_6;
-  assign \bank_address$132  = host ? host_address : control[5:3];
-  assign \write_address$138  = host ? host_address : write_address_6;
-  assign \$38  = reduced_9 | ready;
-  assign result_valid = \$38  | draining;
-  assign \$39  = ready ? \tree_x$154  : \sum$162 ;
+  assign \bank_address$113  = host ? host_address : control[5:3];
+  assign \write_address$119  = host ? host_address : write_address_6;
+  assign \bank_address$129  = host ? host_address : control[5:3];
+  assign \write_address$135  = host ? host_address : write_address_6;
+  assign \$35  = reduced_9 | ready;
+  assign result_valid = \$35  | draining;
+  assign \$36  = ready ? \tree_x$151  : \sum$159 ;
   assign pop = result_valid & last;
   always @(posedge clk)
     update_1 <= \$1 ;
   always @(posedge clk)
     reduce_1 <= control[2];
   always @(posedge clk)
-    entry_1 <= \$41 ;
+    entry_1 <= \$38 ;
   always @(posedge clk)
-    entry_2 <= \$42 ;
+    entry_2 <= \$39 ;
   always @(posedge clk)
-    sum1_1 <= \$43 ;
+    sum1_1 <= \$40 ;
   always @(posedge clk)
-    sum1_2 <= \$44 ;
+    sum1_2 <= \$41 ;
   always @(posedge clk)
-    sum2_1 <= \$45 ;
+    sum2_1 <= \$42 ;
   always @(posedge clk)
-    sum2_2 <= \$46 ;
+    sum2_2 <= \$43 ;
   always @(posedge clk)
-    sum2_0_1 <= \$47 ;
+    sum2_0_1 <= \$44 ;
   always @(posedge clk)
-    sum2_0_2 <= \$48 ;
+    sum2_0_2 <= \$45 ;
   always @(posedge clk)
-    sum2_0_3 <= \$49 ;
+    sum2_0_3 <= \$46 ;
   always @(posedge clk)
-    sum2_3_1 <= \$50 ;
+    sum2_3_1 <= \$47 ;
   always @(posedge clk)
-    sum2_3_2 <= \$51 ;
+    sum2_3_2 <= \$48 ;
   always @(posedge clk)
-    sum2_3_3 <= \$52 ;
+    sum2_3_3 <= \$49 ;
   always @(posedge clk)
-    select <= \$53 ;
+    select <= \$50 ;
   always @(posedge clk)
-    ready <= \$54 ;
+    ready <= \$51 ;
   always @(posedge clk)
-    single <= \$55 ;
+    single <= \$52 ;
   always @(posedge clk)
-    write_1 <= \$56 ;
+    write_1 <= \$53 ;
   always @(posedge clk)
-    write_2 <= \$57 ;
+    write_2 <= \$54 ;
   always @(posedge clk)
-    write_3 <= \$58 ;
+    write_3 <= \$55 ;
   always @(posedge clk)
-    write_4 <= \$59 ;
+    write_4 <= \$56 ;
   always @(posedge clk)
-    write_5 <= \$60 ;
+    write_5 <= \$57 ;
   always @(posedge clk)
-    write_6 <= \$61 ;
+    write_6 <= \$58 ;
   always @(posedge clk)
     write_address_1 <= control[5:3];
   always @(posedge clk)
@@ -1674,17 +1653,11 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   always @(posedge clk)
     host_bank_1 <= host_bank;
   always @(posedge clk)
-    host_read <= \$62 ;
+    host_read <= \$59 ;
   always @(posedge clk)
     active_1 <= control[14];
   always @(posedge clk)
     active_2 <= active_1;
-  always @(posedge clk)
-    enable_0 <= \$63 ;
-  always @(posedge clk)
-    enable_1 <= \$64 ;
-  always @(posedge clk)
-    enable_2 <= \$65 ;
   always @(posedge clk)
     first_fold_1 <= control[16];
   always @(posedge clk)
@@ -1696,33 +1669,33 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   always @(posedge clk)
     carry_address <= carry_address_1;
   always @(posedge clk)
-    carry_bias_1 <= \$16 ;
+    carry_bias_1 <= \$13 ;
   always @(posedge clk)
     carry_bias_2 <= carry_bias_1;
   always @(posedge clk)
     carry_bias_3 <= carry_bias_2;
   always @(posedge clk)
-    reduced_1 <= \$66 ;
+    reduced_1 <= \$60 ;
   always @(posedge clk)
-    reduced_2 <= \$67 ;
+    reduced_2 <= \$61 ;
   always @(posedge clk)
-    reduced_3 <= \$68 ;
+    reduced_3 <= \$62 ;
   always @(posedge clk)
-    reduced_4 <= \$69 ;
+    reduced_4 <= \$63 ;
   always @(posedge clk)
-    reduced_5 <= \$70 ;
+    reduced_5 <= \$64 ;
   always @(posedge clk)
-    reduced_6 <= \$71 ;
+    reduced_6 <= \$65 ;
   always @(posedge clk)
-    reduced_7 <= \$72 ;
+    reduced_7 <= \$66 ;
   always @(posedge clk)
-    reduced_8 <= \$73 ;
+    reduced_8 <= \$67 ;
   always @(posedge clk)
-    reduced_9 <= \$74 ;
+    reduced_9 <= \$68 ;
   always @(posedge clk)
-    lane <= \$75 ;
+    lane <= \$69 ;
   always @(posedge clk)
-    draining <= \$76 ;
+    draining <= \$70 ;
   assign \$1  = control[1] & control[0];
   assign \$2  = control[0] ? control[11:9] : 3'h0;
   assign \$3  = control[13:12] == 1'h1;
@@ -1731,14 +1704,23 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   assign \$6  = control[0] & \$5 ;
   assign \$8  = \$7  | sum2_3_3;
   assign \$11  = control[1] & control[0];
-  assign \$16  = control[17] & control[16];
-  assign \$17  = control[0] & control[2];
-  assign \$18  = \$17  & control[15];
-  assign \$19  = lane + 1'h1;
-  assign \$20  = ready ? 3'h2 : \$19 ;
-  assign \$21  = ready | draining;
-  assign \$22  = ~ last;
-  assign \$23  = lane != 2'h3;
+  assign \$13  = control[17] & control[16];
+  assign \$14  = control[0] & control[2];
+  assign \$15  = \$14  & control[15];
+  assign \$16  = lane + 1'h1;
+  assign \$17  = ready ? 3'h2 : \$16 ;
+  assign \$18  = ready | draining;
+  assign \$19  = ~ last;
+  assign \$20  = lane != 2'h3;
+  assign \$21  = ready | \$20 ;
+  assign \$22  = \$19  & \$21 ;
+  assign \$23  = ! host_bank;
+  assign \$24  = host_write & \$23 ;
+  assign write = host ? \$24  : write_6;
+  assign \$25  = ! register_lane;
+  assign \register_write$84  = register_write & \$25 ;
+  assign \$26  = ! input_lane;
+  assign \input_write$85  = input_write & \$26 ;
   gradwire_3_3_3_1_p3_pe pe_0 (
     .adder_select(select),
     .bank_address(bank_address),
@@ -1747,22 +1729,22 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
     .clk(clk),
     .drain_i(drain_i),
     .drain_load(ready),
-    .drain_o(\$40 ),
+    .drain_o(\$37 ),
     .drain_product(single),
-    .enable(enable_0),
+    .enable(1'h1),
     .host(host),
     .host_data(host_data),
-    .input_write(\input_write$88 ),
+    .input_write(\input_write$85 ),
     .input_write_address(input_address),
     .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
     .product(tree_x),
     .reduce(reduce_1),
-    .register_write(\register_write$87 ),
+    .register_write(\register_write$84 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_x$154 ),
+    .sum(\tree_x$151 ),
     .tree_x(tree_x),
     .tree_y(tree_y),
     .update(update_1),
@@ -1772,15 +1754,46 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   );
   gradwire_3_3_3_1_p3_pe pe_1 (
     .adder_select(select),
-    .bank_address(\bank_address$116 ),
+    .bank_address(\bank_address$113 ),
     .bank_data(\bank_data$59 ),
     .broadcast(broadcast),
     .clk(clk),
-    .drain_i(\drain_i$160 ),
+    .drain_i(\drain_i$157 ),
     .drain_load(ready),
     .drain_o(drain_i),
     .drain_product(single),
-    .enable(enable_1),
+    .enable(1'h1),
+    .host(host),
+    .host_data(host_data),
+    .input_write(\input_write$88 ),
+    .input_write_address(input_address),
+    .local_address(control[8:7]),
+    .local_input(control[6]),
+    .network_input(network_input),
+    .product(tree_y),
+    .reduce(reduce_1),
+    .register_write(\register_write$87 ),
+    .register_write_address(register_address),
+    .rst(rst),
+    .sum(\tree_y$153 ),
+    .tree_x(\tree_x$148 ),
+    .tree_y(carry),
+    .update(update_1),
+    .vector(vector),
+    .write(\write$86 ),
+    .write_address(\write_address$119 )
+  );
+  gradwire_3_3_3_1_p3_pe pe_2 (
+    .adder_select(select),
+    .bank_address(\bank_address$129 ),
+    .bank_data(\bank_data$60 ),
+    .broadcast(broadcast),
+    .clk(clk),
+    .drain_i(32'd0),
+    .drain_load(ready),
+    .drain_o(\drain_i$157 ),
+    .drain_product(single),
+    .enable(1'h1),
     .host(host),
     .host_data(host_data),
     .input_write(\input_write$91 ),
@@ -1788,49 +1801,18 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
     .local_address(control[8:7]),
     .local_input(control[6]),
     .network_input(network_input),
-    .product(tree_y),
+    .product(\tree_x$148 ),
     .reduce(reduce_1),
     .register_write(\register_write$90 ),
     .register_write_address(register_address),
     .rst(rst),
-    .sum(\tree_y$156 ),
+    .sum(\sum$159 ),
     .tree_x(\tree_x$151 ),
-    .tree_y(carry),
+    .tree_y(\tree_y$153 ),
     .update(update_1),
     .vector(vector),
     .write(\write$89 ),
-    .write_address(\write_address$122 )
-  );
-  gradwire_3_3_3_1_p3_pe pe_2 (
-    .adder_select(select),
-    .bank_address(\bank_address$132 ),
-    .bank_data(\bank_data$60 ),
-    .broadcast(broadcast),
-    .clk(clk),
-    .drain_i(32'd0),
-    .drain_load(ready),
-    .drain_o(\drain_i$160 ),
-    .drain_product(single),
-    .enable(enable_2),
-    .host(host),
-    .host_data(host_data),
-    .input_write(\input_write$94 ),
-    .input_write_address(input_address),
-    .local_address(control[8:7]),
-    .local_input(control[6]),
-    .network_input(network_input),
-    .product(\tree_x$151 ),
-    .reduce(reduce_1),
-    .register_write(\register_write$93 ),
-    .register_write_address(register_address),
-    .rst(rst),
-    .sum(\sum$162 ),
-    .tree_x(\tree_x$154 ),
-    .tree_y(\tree_y$156 ),
-    .update(update_1),
-    .vector(vector),
-    .write(\write$92 ),
-    .write_address(\write_address$138 )
+    .write_address(\write_address$135 )
   );
   \gradwire_3_3_3_1_p3_array.tags  tags (
     .clk(clk),
@@ -1851,257 +1833,236 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$41  = \$2 ;
+    \$38  = \$2 ;
     if (rst) begin
-      \$41  = 3'h0;
+      \$38  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$42  = entry_1;
+    \$39  = entry_1;
     if (rst) begin
-      \$42  = 3'h0;
+      \$39  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$43  = \$4 ;
+    \$40  = \$4 ;
+    if (rst) begin
+      \$40  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$41  = sum1_1;
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$42  = \$6 ;
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$43  = sum2_1;
     if (rst) begin
       \$43  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$44  = sum1_1;
+    \$44  = sum2_2;
     if (rst) begin
       \$44  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$45  = \$6 ;
+    \$45  = sum2_0_1;
     if (rst) begin
       \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$46  = sum2_1;
+    \$46  = sum2_0_2;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$47  = sum2_2;
+    \$47  = sum2_0_3;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$48  = sum2_0_1;
+    \$48  = sum2_3_1;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$49  = sum2_0_2;
+    \$49  = sum2_3_2;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$50  = sum2_0_3;
+    \$50  = soon;
     if (rst) begin
-      \$50  = 1'h0;
+      \$50  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$51  = sum2_3_1;
+    \$51  = \$8 ;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$52  = sum2_3_2;
+    \$52  = \$10 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$53  = soon;
+    \$53  = \$11 ;
     if (rst) begin
-      \$53  = 3'h0;
+      \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$54  = \$8 ;
+    \$54  = write_1;
     if (rst) begin
       \$54  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$55  = \$10 ;
+    \$55  = write_2;
     if (rst) begin
       \$55  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$56  = \$11 ;
+    \$56  = write_3;
     if (rst) begin
       \$56  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$57  = write_1;
+    \$57  = write_4;
     if (rst) begin
       \$57  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$58  = write_2;
+    \$58  = write_5;
     if (rst) begin
       \$58  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$59  = write_3;
+    \$59  = \$12 ;
     if (rst) begin
-      \$59  = 1'h0;
+      \$59  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$60  = write_4;
+    \$60  = \$15 ;
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$61  = write_5;
+    \$61  = reduced_1;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$62  = \$12 ;
+    \$62  = reduced_2;
     if (rst) begin
-      \$62  = 32'd0;
+      \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$63  = \$13 ;
+    \$63  = reduced_3;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$64  = \$14 ;
+    \$64  = reduced_4;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$65  = \$15 ;
+    \$65  = reduced_5;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$66  = \$18 ;
+    \$66  = reduced_6;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$67  = reduced_1;
+    \$67  = reduced_7;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$68  = reduced_2;
+    \$68  = reduced_8;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$69  = reduced_3;
+    \$69  = \$17 [1:0];
     if (rst) begin
-      \$69  = 1'h0;
+      \$69  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$70  = reduced_4;
+    \$70  = draining;
+    if (\$18 ) begin
+      \$70  = \$22 ;
+    end
     if (rst) begin
       \$70  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$71  = reduced_5;
-    if (rst) begin
-      \$71  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$72  = reduced_6;
-    if (rst) begin
-      \$72  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$73  = reduced_7;
-    if (rst) begin
-      \$73  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$74  = reduced_8;
-    if (rst) begin
-      \$74  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$75  = \$20 [1:0];
-    if (rst) begin
-      \$75  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$76  = draining;
-    if (\$21 ) begin
-      \$76  = \$25 ;
-    end
-    if (rst) begin
-      \$76  = 1'h0;
     end
   end
   always @* begin
@@ -2120,7 +2081,7 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    result = \$39 ;
+    result = \$36 ;
     if (single) begin
       result = tree_x;
     end
@@ -2140,86 +2101,62 @@ module gradwire_3_3_3_1_p3_array(begins, begins_tag, broadcast, bias, host, host
           \$12  = \bank_data$60 ;
     endcase
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$13  = 1'h0;
-    casez (active_2)
-      1'h0:
-          \$13  = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$14  = 1'h0;
-    casez (active_2)
-      1'h0:
-          \$14  = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$15  = 1'h0;
-    casez (active_2)
-      1'h0:
-          \$15  = 1'h1;
-    endcase
-  end
   assign carry_address_2 = carry_address;
   assign local_address = control[8:7];
   assign local_input = control[6];
-  assign \broadcast$97  = broadcast;
+  assign \broadcast$94  = broadcast;
   assign update = update_1;
   assign reduce = reduce_1;
   assign adder_select = select;
   assign drain_load = ready;
   assign drain_product = single;
-  assign \host$104  = host;
-  assign \host_data$105  = host_data;
+  assign \host$101  = host;
+  assign \host_data$102  = host_data;
   assign register_write_address = register_address;
-  assign \vector$108  = vector;
+  assign \vector$105  = vector;
   assign input_write_address = input_address;
-  assign \network_input$110  = network_input;
-  assign \local_address$111  = control[8:7];
-  assign \local_input$112  = control[6];
-  assign \broadcast$113  = broadcast;
-  assign \update$114  = update_1;
-  assign \reduce$115  = reduce_1;
-  assign \adder_select$117  = select;
-  assign \drain_load$118  = ready;
-  assign \drain_product$119  = single;
-  assign \host$120  = host;
-  assign \host_data$121  = host_data;
-  assign \register_write_address$123  = register_address;
-  assign \vector$124  = vector;
-  assign \input_write_address$125  = input_address;
-  assign \network_input$126  = network_input;
-  assign \local_address$127  = control[8:7];
-  assign \local_input$128  = control[6];
-  assign \broadcast$129  = broadcast;
-  assign \update$130  = update_1;
-  assign \reduce$131  = reduce_1;
-  assign \adder_select$133  = select;
-  assign \drain_load$134  = ready;
-  assign \drain_product$135  = single;
-  assign \host$136  = host;
-  assign \host_data$137  = host_data;
-  assign \register_write_address$139  = register_address;
-  assign \vector$140  = vector;
-  assign \input_write_address$141  = input_address;
-  assign \network_input$142  = network_input;
-  assign enable = enable_0;
-  assign \enable$144  = enable_1;
-  assign \enable$145  = enable_2;
+  assign \network_input$107  = network_input;
+  assign \local_address$108  = control[8:7];
+  assign \local_input$109  = control[6];
+  assign \broadcast$110  = broadcast;
+  assign \update$111  = update_1;
+  assign \reduce$112  = reduce_1;
+  assign \adder_select$114  = select;
+  assign \drain_load$115  = ready;
+  assign \drain_product$116  = single;
+  assign \host$117  = host;
+  assign \host_data$118  = host_data;
+  assign \register_write_address$120  = register_address;
+  assign \vector$121  = vector;
+  assign \input_write_address$122  = input_address;
+  assign \network_input$123  = network_input;
+  assign \local_address$124  = control[8:7];
+  assign \local_input$125  = control[6];
+  assign \broadcast$126  = broadcast;
+  assign \update$127  = update_1;
+  assign \reduce$128  = reduce_1;
+  assign \adder_select$130  = select;
+  assign \drain_load$131  = ready;
+  assign \drain_product$132  = single;
+  assign \host$133  = host;
+  assign \host_data$134  = host_data;
+  assign \register_write_address$136  = register_address;
+  assign \vector$137  = vector;
+  assign \input_write_address$138  = input_address;
+  assign \network_input$139  = network_input;
+  assign enable = 1'h1;
+  assign \enable$141  = 1'h1;
+  assign \enable$142  = 1'h1;
   assign product = tree_x;
-  assign \product$149  = tree_y;
-  assign \product$152  = \tree_x$151 ;
-  assign \tree_y$153  = carry;
-  assign sum = \tree_x$154 ;
-  assign \sum$157  = \tree_y$156 ;
+  assign \product$146  = tree_y;
+  assign \product$149  = \tree_x$148 ;
+  assign \tree_y$150  = carry;
+  assign sum = \tree_x$151 ;
+  assign \sum$154  = \tree_y$153 ;
   assign drain_o = drain_i;
-  assign \drain_o$161  = \drain_i$160 ;
+  assign \drain_o$158  = \drain_i$157 ;
   assign step = result_valid;
-  assign \vector$164  = result_tag[2:0];
+  assign \vector$161  = result_tag[2:0];
   assign head = result_tag;
   assign push = begins;
   assign pushed = begins_tag;
@@ -3460,7 +3397,6 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire [31:0] \$2 ;
   wire [31:0] \$3 ;
   wire [31:0] \$4 ;
-  reg [31:0] \$5 ;
   wire [2:0] \$signature__addr ;
   wire [31:0] \$signature__data ;
   wire [31:0] a;
@@ -3477,6 +3413,8 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   wire [31:0] broadcast;
   input clk;
   wire clk;
+  (* init = 32'd0 *)
+  wire [31:0] drain_1;
   input [31:0] drain_i;
   wire [31:0] drain_i;
   input drain_load;
@@ -3575,7 +3513,6 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
     _2_ <= local_address[0];
   end
   assign read__data = registers[_2_];
-  assign b = reduce ? \$2  : broadcast;
   assign product = enable ? o : 32'd2147483648;
   assign \$3  = drain_product ? o : sum;
   assign \$4  = drain_load ? \$3  : drain_i;
@@ -3590,11 +3527,12 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   always @(posedge clk)
     product_1 <= o;
   always @(posedge clk)
-    drain_o <= \$5 ;
+    drain_o <= \$4 ;
   assign write__data = host ? host_data : sum;
   assign \$1  = local_input_1 ? \read__data$45  : read__data;
   assign a = update ? \$1  : bank_data;
   assign \$2  = local_input_1 ? \read__data$45  : read__data;
+  assign b = reduce ? \$2  : broadcast;
   adder_e8f23_flush_3 adder (
     .a(\a$48 ),
     .b(\b$49 ),
@@ -3641,13 +3579,6 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
           \b$49  = sum_1_1;
     endcase
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$5  = \$4 ;
-    if (rst) begin
-      \$5  = 32'd0;
-    end
-  end
   assign \$signature__addr  = bank_address;
   assign write__addr = write_address;
   assign write__en = write;
@@ -3661,6 +3592,7 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   assign \read__addr$40  = local_address;
   assign \$signature__data  = bank_data;
   assign \o$53  = sum;
+  assign drain_1 = drain_o;
 endmodule
 
 module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, floor, age, loaded, clk, rst, take, waiting, busy, instruction, issue, begins, updates, result, broadcast_one, broadcast_input, broadcast_address

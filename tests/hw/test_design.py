@@ -68,6 +68,11 @@ def test_bad_topologies(text, message):
         ({"buffer_parts": 3}, "buffer parts must be a power of two, not 3"),
         ({"sample_format": "half"}, "sample format must be one of fp32, bytes, not 'half'"),
         ({"memory": "shared"}, "memory must be one of distributed, unified, not 'shared'"),
+        ({"broadcast_stages": 9}, "broadcast stages must be 0 to 8, not 9"),
+        (
+            {"memory": "unified", "broadcast_stages": 1},
+            "one memory for all weights takes no broadcast stages, not 1",
+        ),
         ({"layers": (3, 0, 1)}, "a layer size must be 1 or more, not 0"),
         ({"mapping": ("column", "row"), "input_deltas": True}, "row-mapped first layer"),
     ],

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -168,6 +169,17 @@ def test_latencies_are_read_off_the_components():
     )
     lat = Latencies.of(design)
     assert (lat.multiplier, lat.adder, lat.depth, lat.carry_path) == (5, 7, 2, 2)
+
+
+def test_broadcast_stages_cost_their_clocks_once_a_phase():
+    """Forward passes, backpropagation and updates wait for each other."""
+    near = make_schedule(design_for((12, 8, 4), 3))
+    design = dataclasses.replace(near.design, broadcast_stages=2)
+    far = make_schedule(design)
+    assert near.latencies.weight_port == 2
+    assert far.latencies.weight_port == 6
+    more = far.clocks_per_iteration - near.clocks_per_iteration
+    assert 0 < more <= 2 * len(near.operations)
 
 
 def test_the_best_mapping_is_no_worse_than_any():
