@@ -22,6 +22,7 @@ from gradwire import (
     describe,
     machine,
     memory,
+    models,
     results,
     saved,
     tables,
@@ -32,6 +33,7 @@ from gradwire import demo as main_job
 from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
+from gradwire.models import report
 from gradwire.sdram import supply as sdram_supply
 from gradwire.training import (
     SAMPLES,
@@ -253,6 +255,17 @@ Output = Annotated[
         "--output",
         metavar="W.npz",
         help="File for the weights, numpy's .npz: weights1, biases1, weights2, ...",
+        show_default=False,
+    ),
+]
+
+
+Activation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[,NAME...]",
+        help=f"Activation function, of all layers or one for each: {', '.join(ACTIVATIONS)}. By "
+        "default what the file says, and sigmoid if it says nothing.",
         show_default=False,
     ),
 ]
@@ -610,6 +623,86 @@ def board_train(
         raise typer.Exit(FAILED)
 
 
+@app.command("import")
+def _import(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="ONNX (.onnx), a state dict of PyTorch (.pt, .pth) or arrays of numpy (.npz).",
+            show_default=False,
+        ),
+    ],
+    activation: Activation = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="W.npz",
+            help="File for the weights, for --resume; build/MODEL.npz by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a file of weights of another program's model, and say how training goes on from there.
+
+    docs/models.md says what is read. Whatever a machine cannot do is refused by name, and nothing
+    of the model is executed.
+    """
+    found = models.read(model, activation)
+    file = _other_file(model, output, "npz")
+    known = {"activation": found.activation} if found.said else {}
+    content = saved.beginning(found.weights, {"layers": found.layers} | known)
+    write_files(file.parent, {file.name: content})
+    told = report.imported(found, model, file)
+    rows = [*report.rows(told), ("weights", file)]
+    parts = [tables.facts(f"Model {model}", rows), "To go on:", *told["commands"]]
+    _show(as_json, told, parts)
+
+
+@app.command("export")
+def _export(
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            metavar="W.npz", help="Weights, as -o has written them.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(models.FORMATS),
+            help="ONNX, a state dict of PyTorch, or plain arrays of numpy.",
+            show_default=False,
+        ),
+    ],
+    activation: Activation = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File to write; build/W.onnx or the like by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write weights for other programs: ONNX, PyTorch, numpy."""
+    found = models.read(weights, activation)
+    content = models.write(found, to)
+    file = _other_file(weights, output, to)
+    write_files(file.parent, {file.name: content})
+    told = report.exported(found, weights, file, to)
+    parts = [tables.facts(f"Weights {weights}", [*report.rows(told), ("file", file)])]
+    if "module" in told:
+        parts.append(f"It is for {told['module']}")
+    _show(as_json, told, parts)
+
+
 @app.command()
 @_for_a_design
 def synth(
@@ -804,6 +897,15 @@ def _check_output(file: Path | None) -> None:
     if file.is_dir():
         raise InputError(f"output file {file} cannot be written: it is a folder")
     check_folder(file.parent)
+
+
+def _other_file(model: Path, output: Path | None, suffix: str) -> Path:
+    """The file to write what is in `model` to, which must be another one."""
+    file = output or Path("build") / f"{model.stem}.{suffix}"
+    if file.exists() and file.samefile(model):
+        raise InputError(f"output file {file} must be another one than the model: -o names it")
+    _check_output(file)
+    return file
 
 
 def _show(as_json: bool, found: dict[str, Any], parts: list[object]) -> None:

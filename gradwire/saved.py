@@ -4,18 +4,19 @@ import dataclasses
 import io
 import itertools
 import json
-import zipfile
-import zlib
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gradwire.arrays import read_arrays
 from hw.design import Design
 from hw.errors import InputError
 from sim.golden import Weights
 
-_STATE = "state"
+STATE = "state"
+_MOST_STATE = 1 << 20  # bytes beside the numbers, of which the widest have 16
 # What weights mean. The other parameters of a design change the order of additions at most.
 _NETWORK = ("layers", "activation", "subnormals", "table_entries", "table_degree")
 
@@ -61,12 +62,28 @@ def archive(weights: Weights, design: Design, task: dict[str, Any], trained: int
 
     What else `load` returns stands in `state`, as JSON.
     """
-    state = {"design": _plain(design), "task": task, "trained": trained}
-    arrays = {_STATE: np.array(json.dumps(state))}
+    return _archive(weights, {"design": _plain(design), "task": task, "trained": trained})
+
+
+def beginning(weights: Weights, design: dict[str, Any]) -> bytes:
+    """The content of a file to begin a training with; `design` are the parameters that are known.
+
+    What a file does not say, `Saved.check` leaves open.
+    """
+    return _archive(weights, {"design": design, "task": {}, "trained": 0})
+
+
+def named(weights: Weights) -> dict[str, np.ndarray]:
+    """The arrays by their names in a file."""
+    arrays = {}
     for number, (w, b) in enumerate(zip(weights.weights, weights.biases, strict=True), 1):
         arrays |= {f"weights{number}": np.ascontiguousarray(w), f"biases{number}": b}
+    return arrays
+
+
+def _archive(weights: Weights, state: dict[str, Any]) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **arrays)
+    np.savez(file, **{STATE: np.array(json.dumps(state))}, **named(weights))
     return file.getvalue()
 
 
@@ -76,11 +93,11 @@ def load(file: Path, design: Design) -> Saved:
     Raises InputError if it is no such file, or not for the layers of `design`; OSError if it
     cannot be read.
     """
-    arrays = _arrays(file)
-    state = _state(file, arrays.pop(_STATE, None))
     shapes = {}
     for number, (inputs, outputs) in enumerate(itertools.pairwise(design.layers), 1):
         shapes |= {f"weights{number}": (outputs, inputs), f"biases{number}": (outputs,)}
+    arrays = read_arrays(file, 16 * sum(map(math.prod, shapes.values())) + _MOST_STATE)
+    told = state(file, arrays.pop(STATE, None))
     for name, shape in shapes.items():
         if name not in arrays:
             raise InputError(f"{file} must hold {name} for {design.topology}, and does not")
@@ -92,28 +109,21 @@ def load(file: Path, design: Design) -> Saved:
     if more := sorted(arrays.keys() - shapes):
         raise InputError(f"{file} must hold weights of {design.topology} alone, not {more[0]}")
     values = [arrays[name].astype(np.float32) for name in shapes]
-    return Saved(file, Weights(tuple(values[::2]), tuple(values[1::2])), **state)
+    return Saved(file, Weights(tuple(values[::2]), tuple(values[1::2])), **told)
 
 
-def _arrays(file: Path) -> dict[str, np.ndarray]:
-    try:
-        found = np.load(file, allow_pickle=False)
-        if isinstance(found, np.lib.npyio.NpzFile):
-            with found:
-                return dict(found)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass
-    raise InputError(f"{file} must be a file of weights as -o writes it (.npz), and is not")
+def state(file: Path, text: np.ndarray | None) -> dict[str, Any]:
+    """What a file says of how its weights came about, from the array of that name, if it has it.
 
-
-def _state(file: Path, text: np.ndarray | None) -> dict[str, Any]:
+    Raises InputError if it is no such text.
+    """
     if text is None:
         return {"design": {}, "task": {}, "trained": 0}
     try:
-        state = json.loads(str(text))
-        return {name: state[name] for name in ("design", "task", "trained")}
+        found = json.loads(str(text))
+        return {name: found[name] for name in ("design", "task", "trained")}
     except (ValueError, TypeError, KeyError):
-        raise InputError(f"{file} must say in {_STATE} how it was trained, and does not") from None
+        raise InputError(f"{file} must say in {STATE} how it was trained, and does not") from None
 
 
 def _plain(design: Design) -> dict[str, Any]:
