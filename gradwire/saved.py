@@ -121,9 +121,12 @@ def state(file: Path, text: np.ndarray | None) -> dict[str, Any]:
         return {"design": {}, "task": {}, "trained": 0}
     try:
         found = json.loads(str(text))
-        return {name: found[name] for name in ("design", "task", "trained")}
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{file} must say in {STATE} how it was trained, and does not") from None
+        told = {name: found[name] for name in ("design", "task", "trained")}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        told = {}
+    if list(map(type, told.values())) != [dict, dict, int]:
+        raise InputError(f"{file} must say in {STATE} how it was trained, and does not")
+    return told
 
 
 def _plain(design: Design) -> dict[str, Any]:

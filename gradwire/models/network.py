@@ -124,9 +124,10 @@ def _owned(file: Path, number: int, owner: str, parts: dict[str, np.ndarray]) ->
         if part == "weight" and array.ndim in (3, 4, 5):
             raise InputError(f"{where} is Conv ({shown(owner)}): not supported")
         if part not in ("weight", "bias") or array.ndim != (2 if part == "weight" else 1):
+            name = f"{owner}.{part}" if owner else part
             raise InputError(
-                f"{where} ({shown(owner)}) must be fully connected: it has {shown(part)} of "
-                f"shape {array.shape}, which is not supported"
+                f"{where} must be fully connected: {shown(name)} of shape {array.shape} is not "
+                "supported"
             )
     if "weight" not in parts:
         raise InputError(f"{where} ({shown(owner)}) must have a weight, and has a bias alone")

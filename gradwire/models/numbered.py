@@ -34,7 +34,7 @@ def read(file: Path) -> Network:
     arrays = read_arrays(file, 8 * MOST_PARAMETERS + (1 << 20))
     state = saved.state(file, arrays.pop(saved.STATE, None))
     check_count(file, (array.size for array in arrays.values()))
-    numbered = all(map(_NAME.fullmatch, arrays))
+    numbered = any(map(_NAME.fullmatch, arrays))
     layers = _numbered(file, arrays) if numbered else by_owner(file, arrays)
     return network(file, layers, _activation(file, state["design"]))
 
@@ -55,13 +55,13 @@ def _numbered(file: Path, arrays: dict[str, np.ndarray]) -> list[FileLayer]:
             raise InputError(f"{file} must hold {name} as (outputs, inputs), not {weights.shape}")
         layers.append(FileLayer(name, weights, left.pop(f"biases{len(layers) + 1}", None)))
     if left:
-        raise InputError(f"{file} must hold {name} before {shown(min(left))}, and does not")
+        raise InputError(f"{file} must hold {name}, or nothing more, not {shown(min(left))}")
     return layers
 
 
-def _activation(file: Path, design: Any) -> str | None:
+def _activation(file: Path, design: dict[str, Any]) -> str | None:
     """What a file of ours says of the activation functions."""
-    found = design.get("activation") if isinstance(design, dict) else None
+    found = design.get("activation")
     if found is not None and not isinstance(found, str):
         raise InputError(f"{file} must say in {saved.STATE} how it was trained, and does not")
     return found

@@ -143,37 +143,6 @@ def test_the_weights_in_the_making(mapping):
         assert (golden.made is golden.weights) == (done == 3)
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_gradients_are_those_of_autograd(batch):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    design = Design(
-        layers=(6, 5, 2),
-        processing_elements=4,
-        mapping=("row", "column"),
-        table_degree=2,
-        batch=4,
-    )
-    start = initial_weights(design.layers, 1)
-    golden = Golden(design, start, LearningRate(rate=1.0), batch)
-    rng = np.random.default_rng(1)
-    x, y = rng.random((batch, 6), np.float32), rng.integers(0, 2, (batch, 2)).astype(np.float32)
-    for sample in zip(x, y, strict=True):
-        golden.train(*sample)
-    tensors = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in start.weights]
-    a = torch.tensor(x.astype(np.float64))
-    for w in tensors:
-        a = torch.sigmoid(a @ w.T)
-    # Cross-entropy, whose delta at a sigmoid output is a - y; the mean over the batch.
-    loss = torch.nn.functional.binary_cross_entropy(
-        a, torch.tensor(y.astype(np.float64)), reduction="sum"
-    )
-    (loss / batch).backward()
-    close(
-        [v - w for v, w in zip(start.weights, golden.weights.weights, strict=True)],
-        [w.grad.numpy() for w in tensors],
-    )
-
-
 ONE = Design(
     layers=(1, 1),
     processing_elements=1,
