@@ -6,7 +6,11 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from gradwire import models
+from sim.golden import Weights
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,11 +32,20 @@ def test_every_line_is_run_by_a_test_below():
     assert sorted(LINES) == sorted([*MAKE, *(f"gradwire {line}" for line in GRADWIRE)])
 
 
+@pytest.fixture
+def files(folder):
+    """What the commands read: a model of someone's, and weights."""
+    pair = Weights((np.ones((4, 3), np.float32),), (np.ones(4, np.float32),))
+    network = models.Network(pair, "relu", said=True, rounded=0)
+    for name, to in (("model.onnx", "onnx"), ("W.npz", "npz")):
+        (folder / name).write_bytes(models.write(network, to))
+
+
 @pytest.mark.parametrize(
     "line",
     [pytest.param(x, marks=pytest.mark.slow if x.startswith(SLOW) else ()) for x in GRADWIRE],
 )
-def test_gradwire(line, command, folder, simulator_3_3_3_1):
+def test_gradwire(line, command, folder, files, simulator_3_3_3_1):
     child = command(*shlex.split(line))
     out, err = child.communicate()
     assert child.returncode == 0, err
