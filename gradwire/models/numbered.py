@@ -18,6 +18,7 @@ from gradwire.models.network import (
     network,
     shown,
 )
+from hw.design import ACTIVATIONS
 from hw.errors import InputError
 
 _NAME = re.compile(r"(weights|biases)([1-9]\d{0,5})")
@@ -64,4 +65,7 @@ def _activation(file: Path, design: dict[str, Any]) -> str | None:
     found = design.get("activation")
     if found is not None and not isinstance(found, str):
         raise InputError(f"{file} must say in {saved.STATE} how it was trained, and does not")
+    for name in found.split(",") if found is not None else ():
+        if name not in ACTIVATIONS:
+            raise InputError(f"{file} has activation {shown(name)}: not supported")
     return found

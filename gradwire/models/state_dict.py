@@ -123,8 +123,10 @@ def _tensors(torch: ModuleType, file: Path, found: object) -> dict[str, object]:
     if not isinstance(found, dict):
         raise _no_state_dict(file, f"it is of type {type(found).__name__}")
     for name, tensor in found.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise _no_state_dict(file, f"{shown(str(name))} is of type {type(tensor).__name__}")
+        if not isinstance(name, str):
+            raise _no_state_dict(file, f"a name in it is of type {type(name).__name__}")
+        if not isinstance(tensor, torch.Tensor):
+            raise _no_state_dict(file, f"{shown(name)} is of type {type(tensor).__name__}")
     return found
 
 

@@ -9,11 +9,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+from model_examples import library
+
+
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="PyTorch is not installed")
+    return library("torch")
 
 
 @pytest.fixture
 def onnx():
-    return pytest.importorskip("onnx", reason="onnx is not installed")
+    return library("onnx")

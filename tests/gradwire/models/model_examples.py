@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gradwire import models
+from gradwire.models import state_dict
 from hw.design import Design
 from sim.golden import Golden, LearningRate, Weights
 
@@ -43,17 +44,28 @@ def golden_outputs(network, inputs, **more):
     return np.array([golden.infer(x) for x in inputs])
 
 
-def onnx_outputs(file, inputs):
-    """What ONNX Runtime computes."""
-    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    session = runtime.InferenceSession(Path(file).read_bytes(), providers=["CPUExecutionProvider"])
+def outputs_of(to, file, network, inputs):
+    """What PyTorch ("pt") or ONNX Runtime ("onnx") compute with a network that was exported."""
+    return (torch_outputs if to == "pt" else onnx_outputs)(file, network, inputs)
+
+
+def onnx_outputs(file, network, inputs):
+    content = Path(file).read_bytes()
+    session = library("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
     (first,) = session.get_inputs()
     return session.run(None, {first.name: inputs})[0]
 
 
-def torch_outputs(module, file, inputs):
-    """What PyTorch computes with a module and a state dict."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+def torch_outputs(file, network, inputs):
+    """With the module that `gradwire export` prints."""
+    torch = library("torch")
+    module = eval(state_dict.module(network), {"nn": torch.nn})
     module.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
         return module(torch.from_numpy(inputs)).numpy()
+
+
+def library(name):
+    """The package of that name; the test is skipped if it is not installed."""
+    called = "PyTorch" if name == "torch" else name
+    return pytest.importorskip(name, reason=f"{called} is not installed")

@@ -101,7 +101,7 @@ def test_ways_to_say_the_same(save, file, onnx, change):
     same_weights(found.weights, random_weights())
     assert (found.activation, found.said, found.rounded) == ("relu,sigmoid-exact", True, 0)
     inputs = INPUTS.reshape(20, *more["shape"][1:]) if more.get("shape") else INPUTS
-    expected = onnx_outputs(file, inputs)
+    expected = onnx_outputs(file, found, inputs)
     np.testing.assert_allclose(golden_outputs(found, INPUTS), expected, atol=1e-5, rtol=0)
 
 

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from model_examples import random_network, random_weights
+from model_examples import library, random_network, random_weights
 
 from gradwire import models, saved
 from hw.errors import InputError
@@ -52,7 +52,7 @@ def test_mutations_change_something():
 
 @pytest.mark.parametrize("to", ["onnx", "pt", "npz"])
 def test_mutated_files(run, folder, to):
-    pytest.importorskip({"pt": "torch", "npz": "numpy"}.get(to, to), reason=f"no library for {to}")
+    library({"pt": "torch", "npz": "numpy"}.get(to, to))
     content = models.write(random_network("relu,sigmoid-exact"), to)
     model = folder / f"model.{to}"
     codes = []

@@ -116,10 +116,14 @@ def test_what_is_refused(file, content, named):
 
 
 def test_a_state_of_another_kind(file):
-    for design in ({"activation": 3}, []):
+    for design, named in (
+        ({"activation": 3}, "must say in state how it was trained"),
+        ([], "must say in state how it was trained"),
+        ({"activation": "relu,\n"}, r"has activation '\\n': not supported"),
+    ):
         state = {"design": design, "task": {}, "trained": 0}
         np.savez(file, state=np.array(json.dumps(state)), **arrays())
-        with pytest.raises(InputError, match="must say in state how it was trained"):
+        with pytest.raises(InputError, match=named):
             models.read(file)
 
 

@@ -10,35 +10,32 @@ import pytest
 from model_examples import (
     LAYERS,
     golden_outputs,
+    library,
     onnx_outputs,
+    outputs_of,
     random_network,
     random_weights,
-    torch_outputs,
 )
 
 from gradwire import models
-from gradwire.models import state_dict
 from hw.activation import table
 
 INPUTS = np.random.default_rng(3).random((200, 6), np.float32)
 CLOSE = 1e-5
 
 
-def module_of(torch, network):
-    """The module that a state dict is for, as `gradwire export` prints it."""
-    return eval(state_dict.module(network), {"nn": torch.nn})
+TO = pytest.mark.parametrize("to", ["pt", "onnx"])
 
 
-def outputs_of_others(torch, network, folder):
-    """What PyTorch and ONNX Runtime compute, of files that were exported."""
-    for to in ("pt", "onnx"):
-        (folder / f"model.{to}").write_bytes(models.write(network, to))
-    return {
-        "PyTorch": torch_outputs(module_of(torch, network), folder / "model.pt", INPUTS),
-        "ONNX Runtime": onnx_outputs(folder / "model.onnx", INPUTS),
-    }
+def exported(network, folder, to):
+    """A file of it."""
+    library("torch" if to == "pt" else to)
+    file = folder / f"model.{to}"
+    file.write_bytes(models.write(network, to))
+    return file
 
 
+@TO
 @pytest.mark.parametrize("pes, mapping", [(5, ("row", "row")), (3, ("column", "row"))])
 @pytest.mark.parametrize(
     "activation, degree",
@@ -51,24 +48,24 @@ def outputs_of_others(torch, network, folder):
         *[(name, degree) for name in ("sigmoid", "tanh", "tanh,sigmoid") for degree in (1, 2)],
     ],
 )
-def test_others_compute_the_same(torch, tmp_path, activation, degree, pes, mapping):
+def test_others_compute_the_same(tmp_path, to, activation, degree, pes, mapping):
     network = random_network(activation)
     ours = golden_outputs(
         network, INPUTS, table_degree=degree, processing_elements=pes, mapping=mapping
     )
-    for name, theirs in outputs_of_others(torch, network, tmp_path).items():
-        np.testing.assert_allclose(ours, theirs, atol=CLOSE, rtol=0, err_msg=name)
+    theirs = outputs_of(to, exported(network, tmp_path, to), network, INPUTS)
+    np.testing.assert_allclose(ours, theirs, atol=CLOSE, rtol=0)
 
 
+@TO
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("entries", [2048, 65536])
-def test_tables_err_as_they_say(torch, tmp_path, activation, entries):
+def test_tables_err_as_they_say(tmp_path, to, activation, entries):
     """Without interpolation, by more than the others' bound, up to that of the table."""
     network = random_network(activation, (6, 40))
     ours = golden_outputs(network, INPUTS, table_entries=entries)
-    for theirs in outputs_of_others(torch, network, tmp_path).values():
-        error = np.abs(ours - theirs).max()
-        assert CLOSE < error < table.error_bound(activation, entries) + CLOSE
+    theirs = outputs_of(to, exported(network, tmp_path, to), network, INPUTS)
+    assert CLOSE < np.abs(ours - theirs).max() < table.error_bound(activation, entries) + CLOSE
 
 
 @pytest.fixture
@@ -87,16 +84,27 @@ def data(folder):
     return f"idx:{place}"
 
 
-def save_module(torch, module, path):
+def save_module(path):
+    """A network as PyTorch makes it; returns what PyTorch computes with it."""
+    torch = library("torch")
+    torch.manual_seed(5)
+    nn = torch.nn
+    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3), nn.Sigmoid())
     torch.save(module.state_dict(), path)
+    with torch.no_grad():
+        return module(torch.from_numpy(INPUTS)).numpy()
 
 
-def save_graph(module, path):
-    """The same network as another program writes it: MatMul, Add, weights as (inputs, outputs)."""
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+def save_graph(path):
+    """A network as other programs write it: MatMul, Add, weights as (inputs, outputs).
+
+    Returns what ONNX Runtime computes with it.
+    """
+    onnx = library("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    arrays = [p.detach().numpy() for p in module.parameters()]
-    names = ("w1", "b1", "w2", "b2")
+    weights = random_weights(LAYERS, 5)
+    arrays = {f"w{n}": w.T.copy() for n, w in enumerate(weights.weights, 1)}
+    arrays |= {f"b{n}": b for n, b in enumerate(weights.biases, 1)}
     nodes = [
         helper.make_node("Flatten", ["pixels"], ["x"]),
         helper.make_node("MatMul", ["x", "w1"], ["p"]),
@@ -111,33 +119,28 @@ def save_graph(module, path):
         "mlp",
         [helper.make_tensor_value_info("pixels", kind, ["n", 2, 3])],
         [helper.make_tensor_value_info("y", kind, ["n", 3])],
-        [onnx.numpy_helper.from_array(a.T.copy(), n) for a, n in zip(arrays, names, strict=True)],
+        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return onnx_outputs(path, None, INPUTS.reshape(-1, 2, 3))
 
 
 @pytest.mark.parametrize("kind", ["pt", "onnx"])
-def test_trained_at_rtl_between(torch, run_json, folder, data, kind):
+@TO
+def test_trained_at_rtl_between(run_json, folder, data, kind, to):
     """In, 100 samples on the RTL, bit for bit the golden model's, and out again."""
-    torch.manual_seed(5)
-    nn = torch.nn
-    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3), nn.Sigmoid())
-    if kind == "pt":
-        save_module(torch, module, folder / "mlp.pt")
-        found = run_json("import", "mlp.pt", "--activation", "relu,sigmoid-exact", "-o", "W.npz")
-    else:
-        save_graph(module, folder / "mlp.onnx")
-        found = run_json("import", "mlp.onnx", "-o", "W.npz")
+    library("torch" if to == "pt" else to)
+    before = (save_module if kind == "pt" else save_graph)(folder / f"mlp.{kind}")
+    named = ("--activation", "relu,sigmoid-exact") if kind == "pt" else ()
+    found = run_json("import", f"mlp.{kind}", *named, "-o", "W.npz")
     assert (found["topology"], found["activation"]) == ("6-5-3", "relu,sigmoid-exact")
-    with torch.no_grad():
-        before = module(torch.from_numpy(INPUTS)).numpy()
-    np.testing.assert_allclose(
-        golden_outputs(models.read(folder / "W.npz"), INPUTS), before, atol=CLOSE
-    )
+    ours = golden_outputs(models.read(folder / "W.npz"), INPUTS)
+    np.testing.assert_allclose(ours, before, atol=CLOSE, rtol=0)
 
     name, *line = found["commands"][1].replace("idx:FOLDER", data).split()
     assert (name, line[0]) == ("gradwire", "simulate")
-    more = ("--samples", "100", "--tests", "20", "--batch", "1", "--rate", "0.5", "-o", "T.npz")
+    more = ("--samples", "100", "--tests", "20", "--rate", "0.5", "-o", "T.npz")
     simulated = run_json(*line, *more)
     assert (simulated["samples"], simulated["bit_exact"]) == (100, True)
 
@@ -145,11 +148,10 @@ def test_trained_at_rtl_between(torch, run_json, folder, data, kind):
     assert trained.activation == "relu,sigmoid-exact"
     ours = golden_outputs(trained, INPUTS)
     assert np.abs(ours - before).max() > 0.01  # it has learned
-    for to in ("pt", "onnx"):
-        run_json("export", "T.npz", "--to", to, "-o", f"out.{to}")
-    module = module_of(torch, trained)
-    np.testing.assert_allclose(ours, torch_outputs(module, "out.pt", INPUTS), atol=CLOSE, rtol=0)
-    np.testing.assert_allclose(ours, onnx_outputs("out.onnx", INPUTS), atol=CLOSE, rtol=0)
+    told = run_json("export", "T.npz", "--to", to, "-o", f"out.{to}")
+    assert ("module" in told) == (to == "pt")
+    theirs = outputs_of(to, folder / f"out.{to}", trained, INPUTS)
+    np.testing.assert_allclose(ours, theirs, atol=CLOSE, rtol=0)
 
 
 def test_commands_that_are_printed(run, run_json, folder):

@@ -109,7 +109,7 @@ def test_what_is_no_state_dict(torch, file):
         (linear(torch, 2, 2), "it holds 'torch.nn.modules.container.Sequential"),
         ({"epoch": 3, "state_dict": state(torch)}, "'epoch' is of type int"),
         ([torch.ones(2)], "it is of type list"),
-        ({3: torch.ones(2)}, "'3' is of type Tensor"),
+        ({3: torch.ones(2)}, "a name in it is of type int"),
         (torch.ones(2), "it is of type Tensor"),
         ({"a\x1b[31m\n.weight": 1}, r"'a\\x1b\[31m\\n.weight' is of type int"),
         ({"weight": torch.ones(2, 2).to_sparse()}, "it holds 'torch._utils._rebuild_sparse"),
