@@ -20,7 +20,7 @@ from typing import Any
 from amaranth.build import Pins
 from amaranth_boards import ulx3s
 
-from fpga_flows import ecp5, yosys
+from fpga_flows import ecp5, floorplan, yosys
 from hw import tool
 from hw.errors import InputError, ToolError
 from hw.system import System
@@ -186,6 +186,9 @@ def synthesize(
     yosys.run(_SYNTHESIS, work, "yosys.log")
     netlist = json.loads((work / "mapped.json").read_text(encoding="utf-8"))
     use_pin_registers(netlist)
+    there = floorplan.sites(BOARDS[board][0], RESOURCES[board], work)
+    if floorplan.needed(netlist, there):
+        floorplan.constrain(netlist, there)
     (work / "mapped.json").write_text(json.dumps(netlist), encoding="utf-8")
     return netlist
 
