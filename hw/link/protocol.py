@@ -69,12 +69,16 @@ STATUS_WORDS = (
 STATUS_FLAGS = ("busy", "done", "loaded", "initializing", "sdram_initialized")
 
 
+def design_checksum(design: Design) -> int:
+    """CRC-32 of the design as JSON, by which a host knows what it talks to."""
+    return zlib.crc32(json.dumps(dataclasses.asdict(design), sort_keys=True).encode())
+
+
 def identity(design: Design, sdram_words: int) -> dict[str, int]:
     """Words of a reply to IDENTIFY, in their order; `sdram_words` of 32 bits."""
-    text = json.dumps(dataclasses.asdict(design), sort_keys=True)
     return {
         "magic": MAGIC,
-        "design": zlib.crc32(text.encode()),
+        "design": design_checksum(design),
         "inputs": design.layers[0],
         "outputs": design.layers[-1],
         "banks": design.processing_elements,
