@@ -344,19 +344,29 @@ def generate(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.")
     ] = Path("rtl_out"),
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="axi",
+            help="AXI outside of the core: AXI4-Lite for a host, AXI4-Stream for samples and "
+            "results. Its plain ports by default.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the Verilog of a machine, and a JSON file that describes it.
 
     NAME.v holds one module per distinct component. NAME.json has the ports, the latencies of the
     components, the memory map of the weights, the schedule and every parameter of the design, for
-    benches and drivers to read.
+    benches and drivers to read. With --bus axi, NAME_axi.h has the registers for C.
     """
+    machine.check_bus(bus)
     with Reporter(quiet=as_json) as reporter:
         schedule = _schedule(reporter, topology, chosen)
         check_folder(output)
         with reporter.working("generating the Verilog"):
-            found = machine.generate(schedule, output)
+            found = machine.generate(schedule, output, bus)
     rows = [
         ("files", "\n".join(found["files"])),
         ("processing elements", found["pes"]),

@@ -10,6 +10,8 @@ import inspect
 import re
 from typing import Any
 
+from hw.axi.core import AxiCore
+from hw.axi.registers import ACCESS
 from hw.core import Core, WeightAddress
 from hw.design import Design, Layer
 from hw.initializer import initial_scale, initialize_clocks
@@ -61,9 +63,33 @@ def description(schedule: Schedule, verilog: str) -> dict[str, Any]:
     }
 
 
-def ports(core: Core) -> list[dict[str, Any]]:
-    """Ports of the core: name, direction, width in bits, and what the core's docstring says."""
-    said = _members(inspect.getdoc(Core) or "") | _ALWAYS
+def axi_description(core: AxiCore, verilog: str) -> dict[str, Any]:
+    """The same of a core with AXI outside; the weights are reached through its window."""
+    found = description(core.schedule, verilog)
+    name = core.module_name
+    weight_port = {**found["weight_port"]}
+    del weight_port["read_latency"]
+    address = f"{core.map.weights} + 4 * ({weight_port['address']})"
+    return found | {
+        "name": name,
+        "verilog": found["verilog"] | {"file": f"{name}.v", "top": name},
+        "ports": ports(core),
+        "weight_port": weight_port | {"address": address},
+        "bus": {
+            "kind": "axi",
+            "address_bits": core.map.bits,
+            "header": f"{name}.h",
+            "registers": [
+                dataclasses.asdict(register) | {"access": ACCESS[register.access]}
+                for register in core.map.registers
+            ],
+        },
+    }
+
+
+def ports(core: Core | AxiCore) -> list[dict[str, Any]]:
+    """Ports of the core: name, direction, width in bits, and what its docstring says."""
+    said = _members(inspect.getdoc(type(core)) or "") | _ALWAYS
     return [{**port, "is": said.get(port["name"].split("__")[0], "")} for port in port_list(core)]
 
 

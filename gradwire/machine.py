@@ -6,25 +6,34 @@ from typing import Any
 
 from fpga_flows import ecp5
 from gradwire.console import Reporter
-from gradwire.describe import description
+from gradwire.describe import axi_description, description
 from gradwire.files import naming, write_files
+from gradwire.header import c_header
+from hw.axi.core import AxiCore
 from hw.core import Core
+from hw.errors import InputError
 from hw.schedule import Schedule
 from hw.verilog import to_verilog
 
+#: What a generated core may have outside.
+BUSES = ("axi",)
 
-def generate(schedule: Schedule, folder: Path) -> dict[str, Any]:
+
+def generate(schedule: Schedule, folder: Path, bus: str | None = None) -> dict[str, Any]:
     """Write NAME.v and NAME.json to `folder`; returns what `gradwire generate --json` prints.
 
-    Raises InputError when the folder cannot be written, ToolError when Amaranth's back end fails.
+    With `bus`, "axi", the core has AXI outside, NAME ends in _axi, and there is NAME.h too.
+    Raises InputError for another bus or when the folder cannot be written, ToolError when
+    Amaranth's back end fails.
     """
-    verilog = to_verilog(Core(schedule))
-    about = description(schedule, verilog)
-    name = schedule.design.name
-    files = {
-        f"{name}.v": verilog.encode(),
-        f"{name}.json": (json.dumps(about, indent=2) + "\n").encode(),
-    }
+    check_bus(bus)
+    core = AxiCore(schedule) if bus else Core(schedule)
+    name, verilog = core.module_name, to_verilog(core)
+    about = axi_description(core, verilog) if bus else description(schedule, verilog)
+    files = {f"{name}.v": verilog.encode()}
+    if bus:
+        files[f"{name}.h"] = c_header(core).encode()
+    files[f"{name}.json"] = (json.dumps(about, indent=2) + "\n").encode()
     return {
         "topology": about["topology"],
         "pes": schedule.design.processing_elements,
@@ -34,6 +43,12 @@ def generate(schedule: Schedule, folder: Path) -> dict[str, Any]:
         "clocks_per_iteration": schedule.clocks_per_iteration,
         "sha256": about["verilog"]["sha256"],
     }
+
+
+def check_bus(bus: str | None) -> None:
+    """Raises InputError unless cores can have `bus` outside; None for their plain ports."""
+    if bus not in (None, *BUSES):
+        raise InputError(f"bus must be one of {', '.join(BUSES)}, not {bus!r}")
 
 
 def synthesize(
