@@ -18,6 +18,7 @@ from docs.shapes import rows as shape_rows
 from gradwire.gantt import draw
 from gradwire.training import Task, train
 from hw.activation import DERIVATIVES, EXACT_ENTRIES, interpolation, make_function, table
+from hw.axi.registers import ACCESS, AddressMap
 from hw.design import ACTIVATIONS, reduction_blocks
 from hw.fp.adder import Adder
 from hw.fp.format import BFLOAT16, BINARY16, BINARY32, E4M3, E5M2
@@ -357,6 +358,28 @@ def sdram_waits() -> str:
     return rows(*sdram.waits())
 
 
+def registers() -> str:
+    """The register map of a design that has all registers, constants and fields."""
+    layers = (3, 3, 1)
+    plain = AddressMap(design_for(layers))
+    always = {register.name for register in plain.registers}
+    lines: list[tuple[object, ...]] = []
+    for register in AddressMap(design_for(layers, batch=2, seeded_weights=True)).registers:
+        name = f"`{register.name}`" + ("" if register.name in always else " *")
+        offset, reset = f"`{register.offset:03x}`", register.reset
+        if register.access == "constant" and register.name not in ("magic", "version"):
+            reset = "the design's"
+        if register.name == "layer_0":
+            name, offset = "`layer_n`", f"`{register.offset:03x}` + 4 n"
+        elif register.name.startswith("layer_"):
+            continue
+        shown = f"`{reset:08x}`" if isinstance(reset, int) else reset
+        lines.append((offset, name, "", ACCESS[register.access], shown, register.meaning))
+        for field in register.fields:
+            lines.append(("", "", f"{field.bit}: `{field.name}`", "", "", field.meaning))
+    return rows("offset|register|bit|access|after reset|what it is", lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
@@ -369,6 +392,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "estimate": estimate,
     "sdram chips": sdram_chips,
     "sdram clocks": sdram_clocks,
+    "registers": registers,
 }
 MEASURED: dict[str, Callable[[], str]] = {
     "shapes": shapes,

@@ -122,7 +122,7 @@ class AddressMap:
             "bank_words": (design.bank_words, "words of each weight bank"),
             "bias_words": (design.bias_words, "words of the bias bank; 0 if there is none"),
             "weights": (self.weights, "address of word 0 of bank 0"),
-            "word_bits": (bits, "word w of bank b is at weights + 4 * (b << word_bits | w)"),
+            "word_bits": (bits, "word w of bank b is at weights + 4 * ((b << word_bits) + w)"),
             "record_words": (design.record_words, "words of a record of the sample stream"),
             "buffer_vectors": (design.buffer_vectors, "records that the core's buffer holds"),
             "largest_batch": (design.batch, "samples of a batch"),
@@ -142,7 +142,7 @@ def _control(design: Design) -> list[Register]:
         status = (Field("initializing", 3, "initial weights are being made"),)
         seed = (Register("seed", 0x78, "idle", "of the initial weights"),)
     if design.batch > 1:
-        meaning = f"samples of a batch, 1 to {design.batch}"
+        meaning = "samples of a batch, 1 to `largest_batch`"
         width = design.batch.bit_length()
         batch = (Register("batch", 0x64, "idle", meaning, reset=1, width=width),)
     start = (

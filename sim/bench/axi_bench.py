@@ -419,11 +419,18 @@ async def _reset_soft(host: Host) -> None:
     await host.lite.read_if.wait()
     await host.write("reset", 1)
     if host.rng.random() < 0.5:
-        # The rest of a record follows when the core works again.
+        # The rest of a record follows when the core works again, or all of one.
         host.samples.clear()
     else:
         await host.samples.wait()
     await host.write("reset", 0)
+    await host.samples.wait()
+    await ClockCycles(host.dut.clk, 20 + 2 * host.design.layers[0])
+    status = await host.read("status")
+    assert status in (0, LOADED), f"after reset and part of a record the status is {status}"
+    if status == LOADED:
+        await host.write("reset", 1)
+        await host.write("reset", 0)
     while await host.read("results_waiting") or not host.results.idle():
         pass
     while not host.results.empty():
