@@ -121,9 +121,7 @@ class AxiLiteSlave(wiring.Component):
         """What the registers hold that are not stored here."""
         core = self.core
         flags = (core.busy, core.done, core.loaded, initializing, self.record_error)
-        self.halves = {
-            name: Signal(32, name=f"{name}_high", reset_less=True) for name in ("clocks", "stalls")
-        }
+        self.halves = {name: Signal(32, name=f"{name}_high") for name in ("clocks", "stalls")}
         return {
             "status": Cat(flags),
             "clocks": core.clocks[:32],

@@ -313,7 +313,7 @@ class Accesses:
         for channel in host.channels:
             channel.queue_occupancy_limit = -1
         self.aw, self.w, self.b, self.ar, self.r = host.channels
-        self.answered = 0
+        self.answered = self.runs = 0
 
     def address(self) -> int:
         """Of a register, of nothing, of a weight, or of none."""
@@ -331,12 +331,20 @@ class Accesses:
 
     def writes(self, count: int) -> list[Access]:
         """Up to `count`; the last one may be something that takes its time."""
-        rng, found = self.rng, []
-        control = self.host.offsets["control"]
+        rng, found, offsets = self.rng, [], self.host.offsets
         while len(found) < count and not self.model.settles:
-            address = control if rng.random() < 0.1 else self.address()
+            address = self.address()
             data = rng.choice((rng.randrange(1 << 32), rng.randrange(16), 1 << rng.randrange(4)))
             strobes = rng.choice((15, 15, 15, rng.randrange(16)))
+            # Chance alone would begin and end few runs.
+            kind = rng.random()
+            if kind < 0.15:
+                address, strobes = offsets["control"], 15
+                data = rng.choice((START, START | INFER, STOP, INITIALIZE, rng.randrange(16)))
+            elif kind < 0.25:
+                address, data = offsets["reset"], 0
+            elif kind < 0.3:
+                address, data = offsets["interrupt_pending"], 3
             found.append(self.model.write(address, data, strobes))
         return found
 
@@ -366,6 +374,7 @@ class Accesses:
             pass
         if model.settles == "run":
             model.ended()
+            self.runs += 1
         elif model.settles == "weights":
             words = flatten(seeded_weights(host.design, model.stored["seed"])).view(np.uint32)
             places = [model.map.weight(*place) for place in addresses(host.design)]
@@ -396,6 +405,7 @@ async def registers(dut: object) -> None:
         wanted = model.stored["interrupt_pending"] & model.stored["interrupt_enable"]
         assert bool(dut.irq.value) == bool(wanted)
     assert random_accesses.answered // 10 < errors < random_accesses.answered * 9 // 10
+    assert random_accesses.runs > random_accesses.answered // 100
 
 
 async def _cut(host: Host, clocks: int) -> None:
