@@ -1,10 +1,9 @@
 """A floor plan for arrays that fill an ECP5: where the blocks of each processing element go.
 
 The rows of multipliers (MULT18X18D) and of block memories (DP16KD) are few and far between. Where
-nearly all of them are taken, nextpnr's placers spread the blocks of a PE over the chip: with 36 PEs
-on an LFE5U-85F, the wires were 985,000 tiles long, and could not be routed. So each PE gets the
-blocks of one place, its neighbours in the drain chain and in the adder tree beside it: 640,000
-tiles, and 560,000 after refinement.
+nearly all of them are taken, nextpnr's placers spread the blocks of a PE over the chip, and the
+wires between them cannot be routed. So each PE gets the blocks of one place, with its neighbours in
+the drain chain and in the adder tree beside it. docs/board.md has the figures.
 """
 
 import json

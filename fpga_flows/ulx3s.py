@@ -136,7 +136,7 @@ def build(
     work = work.absolute()
     netlist = synthesize(system, board=board, clock_mhz=clock_mhz, work=work, progress=progress)
     options = [BOARDS[board][0], "--lpf", "board.lpf", "--textcfg", "board.config"]
-    # The static placer does not come to an end where nine tenths of the block memories are in use.
+    # Of a large array the static placer makes a slower machine: docs/board.md.
     report = ecp5.place_and_route(options, board, clock_mhz, seed, work, progress, placer="heap")
     log = work / "nextpnr.log"
     fmax = _fmax(report, log)
