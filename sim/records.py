@@ -28,11 +28,6 @@ def pack(design: Design, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.concatenate([stored, _words(np.asarray(labels, np.float32))], axis=1)
 
 
-def are_bytes(inputs: np.ndarray) -> bool:
-    """Whether inputs can be stored as bytes."""
-    return not _unfit(inputs).any()
-
-
 def _words(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows).view(np.uint32)
 
