@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fpga_flows import ulx3s
 from gradwire import training
 from gradwire.link import Board, BoardStatus, Port, serial_port
 from gradwire.training import Task, check_seed
@@ -28,7 +29,7 @@ BAUD = 1_000_000
 
 # In simulation a bit takes 4 clocks; a packet is given up after the time of 100 bits.
 _CLOCK_HZ, _SIMULATED_BAUD, _GAP = 50e6, 12.5e6, 8e-6
-_CHIP = find_chip("IS42S16160G-7")
+_CHIP = find_chip(ulx3s.SDRAM)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ def supply(schedule: Schedule, timing: SdramTiming, reporter: Reporter) -> dict[
     samples = _BUFFERS * design.buffer_vectors
     with reporter.working("running the cycle model"):
         starts = model.supplied_starts(
-            samples, design.batch, supply=SupplyModel(schedule, timing), epochs=Epochs(samples)
+            samples, design.batch, supply=SupplyModel(design, timing), epochs=Epochs(samples)
         )
     formats = []
     for name in SAMPLE_FORMATS:
@@ -43,7 +43,7 @@ def supply(schedule: Schedule, timing: SdramTiming, reporter: Reporter) -> dict[
 
 def keeps_up(design: Design, timing: SdramTiming) -> dict[str, Any]:
     """Bytes of a sample, the clocks it takes to come, and from how many PEs on the array waits."""
-    clocks = SupplyModel(make_schedule(design), timing).clocks_per_record()
+    clocks = SupplyModel(design, timing).clocks_per_record()
     return {
         "format": design.sample_format,
         "bytes": 4 * design.record_words,

@@ -6,7 +6,7 @@ Clocks are counted from the one in which the run's first refresh ends.
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from hw.schedule import Schedule
+from hw.design import Design
 from hw.sdram.chips import BANK_BITS, BANKS, SdramTiming
 from hw.supply import ROUNDS, record_size
 from sim.order import run_attempts, run_order
@@ -40,12 +40,12 @@ class SupplyModel:
 
     Parameters
     ----------
-    schedule : of the machine.
+    design : of the machine.
     timing : of the SDRAM.
     """
 
-    def __init__(self, schedule: Schedule, timing: SdramTiming) -> None:
-        self.schedule = schedule
+    def __init__(self, design: Design, timing: SdramTiming) -> None:
+        self.design = design
         self.timing = timing
 
     def arrivals(self, epochs: Epochs, samples: int, released: Sequence[int]) -> Iterator[int]:
@@ -54,8 +54,8 @@ class SupplyModel:
         `released` are the clocks in which the core gives the places of samples free, in their
         order. It may grow between samples: those of all samples before must be there.
         """
-        clocks = _Supply(self.schedule, self.timing, epochs, samples, released)
-        size = record_size(self.schedule.design)
+        clocks = _Supply(self.design, self.timing, epochs, samples, released)
+        size = record_size(self.design)
         for sample in range(1, samples + 1):
             while clocks.words < sample * size:
                 clocks.step()
@@ -74,13 +74,12 @@ class _Supply:
 
     def __init__(
         self,
-        schedule: Schedule,
+        design: Design,
         timing: SdramTiming,
         epochs: Epochs,
         samples: int,
         released: Sequence[int],
     ) -> None:
-        design = schedule.design
         self.size = record_size(design)
         self.refill = design.refill_vectors
         self.numbers = run_order(epochs.records, samples, epochs.seed).tolist()

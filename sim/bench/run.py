@@ -148,7 +148,7 @@ def simulate(
         )
         seconds = time.monotonic() - began
         ran = _ran(runs, folder) if stopped else runs
-        supply = SupplyModel(schedule, timing) if timing else None
+        supply = SupplyModel(schedule.design, timing) if timing else None
         expected, golden = _expect(schedule, supply, weights, ran, every_weight, progress)
         progress("comparing", 0, 1)
         checker = Checker(expected, folder)

@@ -38,7 +38,7 @@ def system(design):
 def predicted(design, samples, epochs, batch=1):
     """Clocks and stalls of a run, by the cycle model."""
     schedule = make_schedule(design)
-    model, supply = CycleModel(schedule), SupplyModel(schedule, system(design).timing)
+    model, supply = CycleModel(schedule), SupplyModel(design, system(design).timing)
     starts = model.supplied_starts(samples, batch, supply=supply, epochs=epochs)
     return model.run_clocks(starts, batch), model.stalls(starts, batch)
 

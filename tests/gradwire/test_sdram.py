@@ -20,7 +20,7 @@ DESIGN = Design(
 def stalls(pes: int) -> int:
     schedule = make_schedule(dataclasses.replace(DESIGN, processing_elements=pes))
     model = CycleModel(schedule)
-    supply = SupplyModel(schedule, TIMING)
+    supply = SupplyModel(schedule.design, TIMING)
     return model.stalls(model.supplied_starts(200, supply=supply, epochs=Epochs(200)))
 
 
