@@ -70,6 +70,11 @@ class Timeline:
         self._ends = np.zeros(0, int)  # last clock of each cycle, as far as it is known
         self._known = 0
 
+    @property
+    def _held(self) -> bool:
+        """Whether anything is: otherwise a long run needs no word for each of its clocks."""
+        return len(self._clocks) > 0
+
     def hold(self, cycles: np.ndarray, clocks: np.ndarray) -> None:
         """Each of `cycles` takes so many clocks, if nothing else makes it take more."""
         if len(cycles):
@@ -79,7 +84,7 @@ class Timeline:
 
     def ends(self, cycles: np.ndarray) -> np.ndarray:
         """Last clock of each of `cycles`, the one in which what happens in it is seen outside."""
-        if not len(cycles):
+        if not len(cycles) or not self._held:
             return cycles
         self._know(max(1, int(cycles.max()) + 1))
         return np.where(cycles < 0, cycles, self._ends[np.maximum(cycles, 0)])
@@ -94,7 +99,7 @@ class Timeline:
 
     def cycle(self, clock: int) -> int:
         """The last cycle that has ended with `clock`."""
-        if clock < 0:
+        if clock < 0 or not self._held:
             return clock
         while not self._known or self._ends[self._known - 1] < clock:
             self._know(2 * self._known + 1000)
@@ -129,6 +134,7 @@ class CycleModel:
         self.schedule = schedule
         self.infer = infer
         self.program: Program = schedule.inference if infer else schedule.training
+        self._waits = [op for op in self.program.operations if len(op.waits[0])]
 
     @property
     def clocks_per_iteration(self) -> int:
@@ -245,7 +251,7 @@ class CycleModel:
         self, timeline: Timeline, index: int, start: int, with_sample: Container[int]
     ) -> None:
         """What holds the machine up in iteration `index`, which begins in the cycle `start`."""
-        for op in self.program.operations:
+        for op in self._waits:
             if index - op.behind in with_sample:
                 cycles, clocks = op.waits
                 timeline.hold(op.at(cycles) + (start - op.behind * self.program.interval), clocks)
