@@ -364,7 +364,9 @@ def registers() -> str:
     plain = AddressMap(design_for(layers))
     always = {register.name for register in plain.registers}
     lines: list[tuple[object, ...]] = []
-    for register in AddressMap(design_for(layers, batch=2, seeded_weights=True)).registers:
+    for register in AddressMap(
+        design_for(layers, batch=2, seeded_weights=True, loss=True)
+    ).registers:
         name = f"`{register.name}`" + ("" if register.name in always else " *")
         offset, reset = f"`{register.offset:03x}`", register.reset
         if register.access == "constant" and register.name not in ("magic", "version"):

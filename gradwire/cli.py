@@ -188,6 +188,14 @@ _DESIGN_OPTIONS = {
             help="The machine can also make its initial weights itself, from a seed.",
         ),
     ],
+    "loss": Annotated[
+        bool,
+        typer.Option(
+            "--loss",
+            help="The machine also puts out the loss of each sample: the sum of its squared output "
+            "errors.",
+        ),
+    ],
     "broadcast_stages": Annotated[
         int,
         typer.Option(

@@ -46,6 +46,7 @@ class BackpropagationUnit(wiring.Component):
     next_index, next_tag : of the sum of the next clock, if any.
     delta : the delta of a neuron (or of an input of the network, if wanted).
     delta_valid, input_delta_valid : which of the two it is.
+    error, error_valid : the delta of an output, if the design wants the loss.
     delta_layer, delta_copy : number of its layer, and copy of its sample.
     """
 
@@ -56,8 +57,10 @@ class BackpropagationUnit(wiring.Component):
         design = schedule.design
         self.hidden = any(op.unit == BACKPROPAGATION for op in schedule.operations)
         copy = below(schedule.copies)
+        error = {"error": Out(32), "error_valid": Out(1)} if design.loss else {}
         super().__init__(
             {
+                **error,
                 "activation": In(32),
                 "valid": In(1),
                 "layer": In(below(len(design.activations))),
@@ -104,6 +107,8 @@ class BackpropagationUnit(wiring.Component):
             self.delta_layer.eq(len(design.activations)),
             self.delta_copy.eq(delay(m, self.copy, adder.latency, "error_copy")),
         ]
+        if design.loss:
+            m.d.comb += [self.error.eq(adder.o), self.error_valid.eq(error)]
         if self.hidden:
             self._chain_rule(m, platform, adder, output, error)
         return m

@@ -14,6 +14,7 @@ from hw.design import Design
 from hw.forward import ForwardUnit
 from hw.gradient_descent import GradientDescentUnit
 from hw.initializer import WeightInitializer
+from hw.loss import LossUnit
 from hw.pe import input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer, run_ports
@@ -77,6 +78,8 @@ class Core(wiring.Component):
     released : the place of a vector in the buffer has become free.
     prediction, prediction_valid : the outputs of each sample's forward pass.
     input_delta, input_delta_valid : deltas of the inputs, if the design has them.
+    loss, loss_valid : of each sample, if the design has it: before the outputs of the next one, and
+        while `busy`.
     weight_address, weight_write, weight_data : write port of weights, while not busy.
     weight : word at the address of `Latencies.weight_port` clocks before, while not busy: 2, but
         for designs with `broadcast_stages`.
@@ -111,6 +114,8 @@ class Core(wiring.Component):
         }
         if self.design.input_deltas:
             ports |= {"input_delta": Out(32), "input_delta_valid": Out(1)}
+        if self.design.loss:
+            ports |= {"loss": Out(32), "loss_valid": Out(1)}
         if self.design.seeded_weights:
             ports |= {"initialize": In(1), "seed": In(32), "initializing": Out(1)}
         super().__init__(ports)
@@ -184,6 +189,8 @@ class Core(wiring.Component):
             parts["biases"] = self.biases = BiasBank(schedule)
         if design.seeded_weights:
             parts["initializer"] = self.initializer = WeightInitializer(design)
+        if design.loss:
+            parts["losses"] = self.losses = LossUnit(design)
         enable = self.memory.enable if self.memory else None
         for name, component in parts.items():
             if component is self.buffer:
@@ -346,6 +353,13 @@ class Core(wiring.Component):
             m.d.comb += [
                 self.input_delta.eq(back.delta),
                 self.input_delta_valid.eq(self._at_end(back.input_delta_valid)),
+            ]
+        if self.design.loss:
+            m.d.comb += [
+                self.losses.error.eq(back.error),
+                self.losses.error_valid.eq(back.error_valid),
+                self.loss.eq(self.losses.loss),
+                self.loss_valid.eq(self._at_end(self.losses.loss_valid)),
             ]
         if self.design.vectors.register_words:
             m.d.comb += [

@@ -162,6 +162,7 @@ class Design:
     seeded_weights : the machine can also make its initial weights itself, from a seed.
     memory : "distributed" (each PE has a weight bank) or "unified" (one memory, with the ports of
         one bank, holds the weights of all).
+    loss : the machine also puts out the loss of each sample, the sum of its squared output errors.
     broadcast_stages : registers on the way of whatever goes to all PEs, clocks: an array that fills
         an FPGA cannot be crossed in one.
 
@@ -184,6 +185,7 @@ class Design:
     batch: int = 1
     seeded_weights: bool = False
     memory: MemoryOrganisation = "distributed"
+    loss: bool = False
     broadcast_stages: int = 0
 
     def __post_init__(self) -> None:
@@ -263,6 +265,7 @@ class Design:
             f"batch{self.batch}" if self.batch != 1 else "",
             "seeded" if self.seeded_weights else "",
             self.memory if self.memory != "distributed" else "",
+            "loss" if self.loss else "",
             f"s{self.broadcast_stages}" if self.broadcast_stages else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
@@ -309,6 +312,11 @@ class Design:
     def limit_clocks(self) -> int:
         """Clocks of one iteration if every PE retired a multiply-add every clock."""
         return -(-self.useful_multiply_adds // self.processing_elements)
+
+    @property
+    def loss_sums(self) -> int:
+        """Partial sums of the squared errors of a sample: error n goes to number n modulo these."""
+        return min(self.layers[-1], self.adder_stages + 1)
 
     @property
     def sample_words(self) -> int:

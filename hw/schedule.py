@@ -4,9 +4,11 @@ import dataclasses
 import functools
 import itertools
 
+import numpy as np
+
 from hw.design import MAPPINGS, Design
 from hw.errors import InputError
-from hw.operation import Latencies, Operation
+from hw.operation import FORWARD, Latencies, Operation
 from hw.program import LOAD_LATENCY, Program, make_program
 
 # Clocks from the end of the last iteration's interval until the machine is no longer busy.
@@ -66,7 +68,26 @@ class Schedule:
     @property
     def overhang(self) -> int:
         """Machine cycles that the last writes of a run take longer than interval and overhead."""
-        return max(0, self.training.tail - RUN_OVERHEAD, self.inference.tail - RUN_OVERHEAD)
+        tails = [self.training.tail, self.inference.tail]
+        if self.design.loss:
+            tails += map(self._loss_tail, (self.training, self.inference))
+        return max(0, max(tails) - RUN_OVERHEAD)
+
+    @property
+    def loss_latency(self) -> int:
+        """Machine cycles from the last output error of a sample to its loss."""
+        return self.latencies.multiplier + self.design.loss_sums * self.latencies.adder
+
+    def errors(self, program: Program) -> np.ndarray:
+        """Machine cycles, from the start of a sample, in which its output errors are there."""
+        forward = (op for op in program.operations if op.unit == FORWARD)
+        output = max(forward, key=lambda op: op.layer.number)
+        return output.at(output.results) + self.latencies.activations[-1] + self.latencies.adder
+
+    def _loss_tail(self, program: Program) -> int:
+        """Machine cycles after the interval of a sample's last iteration until its loss is out."""
+        end = int(self.errors(program).max()) + self.loss_latency + 1
+        return end - (program.behind + 1) * program.interval
 
     @property
     def clocks_per_iteration(self) -> int:
@@ -102,7 +123,21 @@ def make_schedule(design: Design) -> Schedule:
         copies=training.copies,
         input_copies=training.input_copies,
     )
-    return Schedule(design=design, latencies=lat, training=training, inference=inference)
+    schedule = Schedule(design=design, latencies=lat, training=training, inference=inference)
+    if design.loss:
+        _check_loss(schedule)
+    return schedule
+
+
+def _check_loss(schedule: Schedule) -> None:
+    """Each loss must be there before the outputs of the next sample."""
+    latency = schedule.latencies.adder + schedule.loss_latency
+    for program in (schedule.training, schedule.inference):
+        needed = int(np.ptp(schedule.errors(program))) + latency + 1
+        if program.interval < needed:
+            raise InputError(
+                f"with its loss a sample must take {needed} clocks or more, not {program.interval}"
+            )
 
 
 @functools.lru_cache(maxsize=256)

@@ -196,7 +196,7 @@ class Sequencer(wiring.Component):
         self.bias = Signal(below(design.bias_words))
         waits = [max(entry["next_wait"], entry["gap"]) for entry in self.rom]
         tails = [program.tail for program in self.programs]
-        self.pause = Signal(range(max(*waits, *tails, 1) + 1))
+        self.pause = Signal(range(max(*waits, *tails, self.schedule.overhang, 1) + 1))
         self.first = Signal(init=1)
         self.inferring = Signal()
         self.wraps = Signal()

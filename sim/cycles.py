@@ -293,6 +293,13 @@ class CycleModel:
         back = reversed(self._of(BACKPROPAGATION))
         return self._events([*found, *((op, op.results + lat.multiplier) for op in back)])
 
+    def losses(self) -> Events:
+        """The loss is out, if the design has one."""
+        output = self._of(FORWARD)[-1]
+        lat = self.schedule.latencies
+        last = int(output.results.max()) + lat.activations[-1] + lat.adder
+        return self._events([(output, np.array([last + self.schedule.loss_latency]))])
+
     def updates(self) -> Events:
         """Each word of the weight banks is written, layer by layer."""
         latency = self.schedule.latencies.broadcast + self.schedule.latencies.sum

@@ -6,6 +6,7 @@ for vectors, and those of sim.kernels for matrices.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -112,6 +113,25 @@ def initial_weights(layers: tuple[int, ...], seed: int, gain: float = 2.0) -> We
         weights.append((rng.standard_normal((outputs, inputs)) * deviation).astype(np.float32))
         biases.append(np.zeros(outputs, np.float32))
     return Weights(tuple(weights), tuple(biases))
+
+
+def flushed(value: Array) -> Array:
+    """`value`, with zeros of the same sign for subnormal numbers."""
+    small = np.abs(value) < _TINY
+    return np.where(small, np.copysign(_ZERO, value), value)
+
+
+def loss(design: Design, sample: Sample) -> np.float32:
+    """Sum of the squared output errors of a sample, in the order of the machine's additions."""
+    rounded = flushed if design.subnormals == "flush" else np.asarray
+    sums = design.loss_sums
+    with np.errstate(all="ignore"):
+        squares = rounded(sample.deltas[-1] * sample.deltas[-1])
+        partial = [squares[first] for first in range(sums)]
+        for index in range(sums, len(squares)):
+            partial[index % sums] = rounded(partial[index % sums] + squares[index])
+        last = (len(squares) - 1) % sums
+        return functools.reduce(lambda a, b: rounded(a + b), [*partial[last:], *partial[:last]])
 
 
 class Golden:
@@ -288,10 +308,7 @@ class Golden:
     # Arithmetic.
 
     def _flushed(self, value: Array) -> Array:
-        if not self.flush:
-            return value
-        small = np.abs(value) < _TINY
-        return np.where(small, np.copysign(_ZERO, value), value)
+        return flushed(value) if self.flush else value
 
     def _multiply(self, x: Array, y: Array) -> Array:
         return self._flushed(x * y)

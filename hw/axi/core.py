@@ -34,8 +34,8 @@ class AxiCore(wiring.Component):
     irq : interrupt: high while something that is enabled is pending.
     s_axis_tdata, s_axis_tlast, s_axis_tvalid, s_axis_tready : AXI4-Stream of training vectors,
         `Design.record_words` words a packet.
-    m_axis_tdata, m_axis_tlast, m_axis_tvalid, m_axis_tready : AXI4-Stream of results, the outputs
-        of a sample a packet.
+    m_axis_tdata, m_axis_tlast, m_axis_tvalid, m_axis_tready : AXI4-Stream of results, a packet
+        for each sample: its outputs, and then its loss if the design has one.
 
     All outputs come from flip-flops, but for m_axis_tdata and m_axis_tlast, which come from a
     memory's output register. Raises InputError if the weights need more than 32 bits of address.
@@ -86,10 +86,15 @@ class AxiCore(wiring.Component):
             samples.reset.eq(slave.reset_core),
             slave.record_error.eq(samples.record_error),
             results.begins.eq(slave.begins),
-            results.enable.eq(slave.results),
+            results.wanted.eq(slave.results),
             results.reset.eq(slave.reset_core),
             results.prediction.eq(core.prediction),
             results.prediction_valid.eq(core.prediction_valid),
+            *(
+                [results.loss.eq(core.loss), results.loss_valid.eq(core.loss_valid)]
+                if self.design.loss
+                else []
+            ),
             slave.results_lost.eq(results.lost),
             slave.results_waiting.eq(results.waiting),
         ]

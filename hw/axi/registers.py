@@ -70,8 +70,13 @@ class Register:
 
 
 def result_words(design: Design) -> int:
-    """Depth of the queue of results: a block RAM, or two samples' outputs."""
-    return max(_LEAST_RESULTS, 2 * design.layers[-1])
+    """Depth of the queue of results: a block RAM, or two packets."""
+    return max(_LEAST_RESULTS, 2 * packet_words(design))
+
+
+def packet_words(design: Design) -> int:
+    """Most words of a sample's packet of results: its outputs, and its loss if there is one."""
+    return design.layers[-1] + design.loss
 
 
 class AddressMap:
@@ -163,6 +168,8 @@ def _control(design: Design) -> list[Register]:
         Field("record_error", 1, "a record of samples had its TLAST at the wrong word"),
     )
     results = (Field("enable", 0, "the outputs of the run's samples go to the result stream"),)
+    if design.loss:
+        results += (Field("loss", 1, "the loss of each goes there too, behind the outputs"),)
     reset = (Field("reset", 0, "1: the core is in reset, and samples are taken and dropped"),)
     wide = "its higher half, as it was when the lower half was last read"
     return [
@@ -181,7 +188,8 @@ def _control(design: Design) -> list[Register]:
         Register("floor", 0x70, "idle", "least rate / batch size, FP32"),
         Register("age", 0x74, "idle", "samples for which the rate has been in use before the run"),
         *seed,
-        Register("results", 0x7C, "idle", "whether there are results", results, reset=1, width=1),
+        Register("results", 0x7C, "idle", "whether there are results", results,
+                 reset=(1 << len(results)) - 1, width=len(results)),
         Register("clocks", 0x80, "read", "clocks for which this run, or the last, has been busy"),
         Register("clocks_high", 0x84, "read", wide),
         Register("stalls", 0x88, "read", "clocks for which this run has waited for samples"),

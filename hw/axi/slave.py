@@ -14,6 +14,7 @@ OKAY, SLVERR = 0, 2
 
 # The core's ports that the slave has nothing to do with.
 _NOT_OURS = {"i", "released", "prediction", "prediction_valid", "input_delta", "input_delta_valid"}
+_NOT_OURS |= {"loss", "loss_valid"}
 
 # Ports of the core that are registers of the same name, which the core does not write.
 _RUN = ("samples", "batch", "rate", "halve_every", "floor", "age", "seed")
@@ -60,7 +61,7 @@ class AxiLiteSlave(wiring.Component):
     reset_core : reset of the core, as long as the register says so.
     begins : a run begins in this clock.
     record_error : of the sample stream; stays until the core is reset.
-    results : whether results are wanted.
+    results : which results are wanted: outputs, losses.
     results_lost, results_waiting : what the registers of these names say.
     """
 
@@ -83,7 +84,7 @@ class AxiLiteSlave(wiring.Component):
                 "reset_core": Out(1),
                 "begins": Out(1),
                 "record_error": In(1),
-                "results": Out(1),
+                "results": Out(1 + self.design.loss),
                 "results_lost": In(32),
                 "results_waiting": In(range(result_words(self.design) + 1)),
             }

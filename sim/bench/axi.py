@@ -27,9 +27,12 @@ def build(design: Design, folder: Path) -> simulator.Build:
     return simulator.build(sources, "axi_bench", public=public, optimize=0)
 
 
-def run(design: Design, scenario: str, folder: Path, *, count: int = 1, seed: int = 1) -> None:
+def run(
+    design: Design, scenario: str, folder: Path, *, count: int = 1, seed: int = 1, data: str = ""
+) -> None:
     """Run `scenario`, the name of a test in axi_bench.py, `count` times what it does.
 
+    `data` is the name of a data set, see sim.datasets; without one, samples are random.
     Raises ToolError when it fails.
     """
     simulator.run(
@@ -40,6 +43,7 @@ def run(design: Design, scenario: str, folder: Path, *, count: int = 1, seed: in
             "GRADWIRE_SCENARIO": scenario,
             "GRADWIRE_DESIGN": json.dumps(dataclasses.asdict(design)),
             "GRADWIRE_COUNT": str(count),
+            "GRADWIRE_DATA": data,
         },
         seed=seed,
     )

@@ -21,10 +21,11 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-from hw.axi.registers import AddressMap, result_words
+from hw.axi.registers import AddressMap, packet_words, result_words
 from hw.design import Design
 from sim.bench.log import addresses, flatten
-from sim.golden import Golden, LearningRate, Weights, initial_weights
+from sim.datasets import load
+from sim.golden import Golden, LearningRate, Sample, Weights, initial_weights, loss
 from sim.initial import seeded_weights
 from sim.records import pack
 
@@ -149,9 +150,19 @@ class Host:
         found = [bytes((await self.results.recv()).tdata) for _ in range(samples)]
         return np.array([np.frombuffer(packet, "<u4") for packet in found])
 
+    def packet(self, sample: Sample) -> np.ndarray:
+        """Words that a sample's packet must have."""
+        losses = [loss(self.design, sample)] if self.design.loss else []
+        return np.append(sample.activations[-1], np.float32(losses)).view(np.uint32)
+
     def data(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Random inputs, labels and records."""
-        rng = np.random.default_rng(self.rng.randrange(1 << 32))
+        """Inputs, labels and records: of the data set, if there is one, or random ones."""
+        seed = self.rng.randrange(1 << 32)
+        if name := os.environ["GRADWIRE_DATA"]:
+            found = load(name, self.design.layers, samples, 1, seed)
+            inputs, labels = found.train_inputs, found.train_labels
+            return inputs, labels, pack(self.design, inputs, labels)
+        rng = np.random.default_rng(seed)
         size, labels = self.design.layers[0], self.design.layers[-1]
         inputs = np.float32(rng.integers(0, 256, (samples, size)) / 256)
         labels = np.float32(rng.integers(0, 2, (samples, labels)))
@@ -166,9 +177,9 @@ class Host:
         await self.begin(samples, batch)
         golden = Golden(self.design, start, LearningRate(rate=RATE), batch)
         pairs = enumerate(zip(inputs, labels, strict=True), 1)
-        expected = [golden.train(*pair, n == samples).activations[-1] for n, pair in pairs]
+        expected = [self.packet(golden.train(*pair, n == samples)) for n, pair in pairs]
         found = await self.outputs(samples)
-        assert np.array_equal(found, np.array(expected).view(np.uint32)), "outputs differ"
+        assert np.array_equal(found, expected), "results differ"
         await self.end()
         assert await self.read("trained") == samples
         assert await self.read("results_lost") == 0
@@ -178,13 +189,14 @@ class Host:
 
     async def infer(self, weights: Weights, samples: int) -> None:
         """A run of forward passes, compared with the golden model."""
-        inputs, _, records = self.data(samples)
+        inputs, labels, records = self.data(samples)
         self.send(records)
         await self.begin(samples, 1, infer=True)
         golden = Golden(self.design, weights, LearningRate(rate=RATE))
-        expected = [golden.infer(x) for x in inputs]
+        pairs = zip(inputs, labels, strict=True)
+        expected = [self.packet(golden.forward(*pair)) for pair in pairs]
         found = await self.outputs(samples)
-        assert np.array_equal(found, np.array(expected).view(np.uint32)), "outputs differ"
+        assert np.array_equal(found, expected), "results differ"
         await self.end()
 
 
@@ -446,7 +458,7 @@ async def _reset_soft(host: Host) -> None:
         pass
     while not host.results.empty():
         packet = bytes(host.results.recv_nowait().tdata)
-        assert len(packet) == 4 * host.design.layers[-1], "a packet was cut"
+        assert len(packet) == 4 * packet_words(host.design), "a packet was cut"
     await host.write("interrupt_pending", 3)
 
 
@@ -508,11 +520,12 @@ async def results(dut: object) -> None:
     """A consumer that takes nothing: whole samples are lost, and counted."""
     host = Host(dut, pausing=False)
     await host.reset()
-    room = result_words(host.design) // host.design.layers[-1]
+    size = packet_words(host.design)
+    room = result_words(host.design) // size
     samples = room + 7
     weights = initial_weights(host.design.layers, 1)
     await host.write_weights(weights)
-    inputs, _, words = host.data(samples)
+    inputs, labels, words = host.data(samples)
     host.results.pause = True
     host.send(words)
     await host.begin(samples, 1, infer=True)
@@ -520,16 +533,22 @@ async def results(dut: object) -> None:
     lost = await host.read("results_lost")
     # What waits at the port has left the queue's memory.
     assert samples - lost == room, f"{samples - lost} of {samples} samples are in the queue"
-    assert await host.read("results_waiting") == room * host.design.layers[-1]
+    assert await host.read("results_waiting") == room * size
     host.results.pause = False
     golden = Golden(host.design, weights, LearningRate(rate=RATE))
-    expected = np.array([golden.infer(x) for x in inputs[:room]])
-    assert np.array_equal(await host.outputs(room), expected.view(np.uint32)), "outputs differ"
-    await host.write("results", 0)
-    host.send(words[:3])
-    await host.begin(3, 1, infer=True)
-    await host.end()
-    assert await host.read("results_lost") == 0
-    await host.write("results", 1)
+    pairs = zip(inputs[:room], labels[:room], strict=True)
+    expected = np.array([host.packet(golden.forward(*pair)) for pair in pairs])
+    assert np.array_equal(await host.outputs(room), expected), "results differ"
+    everything = await host.read("results")
+    wanted = {0: slice(0), 1: slice(host.design.layers[-1]), 2: slice(-1, None), 3: slice(None)}
+    for choice in range(everything + 1):
+        await host.write("results", choice)
+        host.send(words[:3])
+        await host.begin(3, 1, infer=True)
+        if choice:
+            found = await host.outputs(3)
+            assert np.array_equal(found, expected[:3, wanted[choice]]), "results differ"
+        await host.end()
+        assert host.results.empty() and await host.read("results_lost") == 0
     await host.infer(weights, 3)
     assert host.results.empty()

@@ -6,7 +6,7 @@
 // ENABLE (it goes on with this clock), ADDRESS_BITS (of the weight port), WRITE and WRITE_ADDRESS (of
 // the weights, in its module neurons), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
 // PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
-// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, BATCH_BITS; and
+// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, HAS_LOSS, BATCH_BITS; and
 // RECORD_WORDS and WEIGHT_LATENCY (of the weight port).
 // With SUPPLY (module of hw.supply) the training vectors come from the model of an SDRAM, with
 // CONTROLLER, ADDRESS_BITS of its requests, ROW_BITS and CHIP, the parameters of the model.
@@ -34,7 +34,7 @@ module core_bench;
 
   integer weights, runs, samples;
   integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log, run_log;
-  integer arrival_log, final_log, checksum_log, bias_checksum_log, marks;
+  integer arrival_log, final_log, checksum_log, bias_checksum_log, loss_log, marks;
   integer got, ignored;
   bit log_weights;
   // Longest gap between words of the stream, in clocks.
@@ -57,6 +57,7 @@ module core_bench;
     final_log = $fopen("final.log", "wb");
     checksum_log = $fopen("checksums.log", "wb");
     bias_checksum_log = $fopen("bias_checksums.log", "wb");
+    loss_log = $fopen("losses.log", "wb");
     marks = $fopen("marks.bin", "rb");
     ignored = $fread(bank_marks, marks);
     ignored = $fread(bias_marks, marks);
@@ -86,6 +87,11 @@ module core_bench;
   // From SDRAM a run begins with an empty core, and starts when its first sample is loaded.
   logic begins, starts, released;
   logic [31:0] first_record, records, order_seed;
+  logic [31:0] loss;
+  logic loss_valid;
+`ifndef HAS_LOSS
+  assign loss = 0, loss_valid = 0;
+`endif
   `CORE dut (
       .rst(rst | begins),
       .start(start | starts),
@@ -96,6 +102,10 @@ module core_bench;
 `ifdef HAS_INPUT_DELTAS
       .input_delta(),
       .input_delta_valid(),
+`endif
+`ifdef HAS_LOSS
+      .loss,
+      .loss_valid,
 `endif
       .*
   );
@@ -260,6 +270,7 @@ module core_bench;
           $fclose(final_log);
           $fclose(checksum_log);
           $fclose(bias_checksum_log);
+          $fclose(loss_log);
           finished <= 1;
           state <= DONE;
         end
@@ -280,6 +291,7 @@ module core_bench;
         $fwrite(activation_log, "%u%u", now, `MACHINE.forward.activation);
       if (`MACHINE.backpropagation.delta_valid || `MACHINE.backpropagation.input_delta_valid)
         $fwrite(delta_log, "%u%u", now, `MACHINE.backpropagation.delta);
+      if (loss_valid) $fwrite(loss_log, "%u%u", now, loss);
       if (log_weights && `MACHINE.neurons.`WRITE)
         $fwrite(weight_log, "%u%u%u", now, 32'(`MACHINE.neurons.`WRITE_ADDRESS), `SUMS);
 `ifdef HAS_BIAS_BANK

@@ -12,7 +12,7 @@ from hw.shape import below
 from sim import cycles
 from sim.bench.checksum import NAN, Checksums
 from sim.cycles import CycleModel
-from sim.golden import Golden, LearningRate, Sample, Weights
+from sim.golden import Golden, LearningRate, Sample, Weights, loss
 from sim.supply import Epochs, SupplyModel
 
 
@@ -145,6 +145,7 @@ class Expected:
         self.sums: list[np.ndarray] = []
         self.activations: list[np.ndarray] = []
         self.deltas: list[np.ndarray] = []
+        self.losses: list[np.ndarray] = []
         self.weights: list[np.ndarray] = []
         self.checksums: list[np.ndarray] = []
         self.bias_checksums: list[np.ndarray] = []
@@ -166,6 +167,8 @@ class Expected:
         self.sums.append(np.concatenate(sample.sums))
         self.activations.append(np.concatenate(sample.activations))
         self.deltas.append(np.concatenate(sample.deltas[::-1]))
+        if self.design.loss:
+            self.losses.append(np.array([loss(self.design, sample)]))
         if made is not None:
             banks, biases = self._checksums.of(made)
             self.checksums.append(banks)
@@ -280,6 +283,9 @@ class Checker:
             "activations.log", e.activations, e.neurons, "activation", CycleModel.activations
         )
         self._stream("deltas.log", e.deltas, e.delta_neurons, "delta", CycleModel.deltas)
+        if e.design.loss:
+            output = len(e.design.layers) - 1
+            self._stream("losses.log", e.losses, [(output, 0)], "loss", CycleModel.losses)
         if e.weights:
             self._weights()
         self._checksums("checksums.log", e.checksums, CycleModel.updates, e.design.weight_layers)

@@ -268,6 +268,8 @@ def _header(schedule: Schedule) -> str:
         lines.append(f"`define BIAS_BITS {max(1, (design.bias_words - 1).bit_length())}")
     if design.input_deltas:
         lines.append("`define HAS_INPUT_DELTAS")
+    if design.loss:
+        lines.append("`define HAS_LOSS")
     if design.batch > 1:
         lines.append(f"`define BATCH_BITS {design.batch.bit_length()}")
     lines.append(f"`define RECORD_WORDS {design.record_words}")

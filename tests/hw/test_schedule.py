@@ -204,6 +204,14 @@ def test_input_deltas_choose_a_row():
         design_for((4, 1), 1, input_deltas=True, mapping=("column",))
 
 
+def test_a_loss_takes_its_time():
+    """The next sample's outputs must come behind it; training goes on until it is out."""
+    make_schedule(design_for((100, 10), 100, loss=True))
+    wanted = r"^with its loss a sample must take 17 clocks or more, not 15$"
+    with pytest.raises(InputError, match=wanted):
+        make_schedule(design_for((4, 3, 2), 2, memory="unified", batch=3, loss=True))
+
+
 def test_clocks_of_the_reference_machines():
     """What the issues ask for, and a little less: a worse schedule must be meant."""
 

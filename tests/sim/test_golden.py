@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hw.design import MAPPINGS, Design
 from hw.errors import InputError
-from sim.golden import Golden, LearningRate, Weights, initial_weights
+from sim.golden import Golden, LearningRate, Sample, Weights, initial_weights, loss
 
 
 def reference(weights, biases, inputs, labels, rate, names):
@@ -77,6 +77,17 @@ def test_gradients_are_those_of_the_loss(mapping, pes, activation):
         for found, exact in zip(golden.weights.biases, biases, strict=True):
             np.testing.assert_allclose(found, exact, atol=1e-5, rtol=1e-4)
         assert all(array.dtype == np.float32 for array in golden.weights.weights)
+
+
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 40), stages=st.integers(2, 8))
+def test_loss_is_the_sum_of_squared_errors(seed, size, stages):
+    design = Design(
+        layers=(1, size), processing_elements=1, mapping=("row",), adder_stages=stages, loss=True
+    )
+    errors = np.random.default_rng(seed).normal(size=size).astype(np.float32)
+    found = loss(design, Sample(sums=(), activations=(), deltas=(errors,)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.sum(errors.astype(np.float64) ** 2), rtol=1e-6)
 
 
 def close(found, exact):

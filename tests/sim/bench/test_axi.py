@@ -6,20 +6,26 @@ from hw.schedule import design_for
 from sim.bench.axi import run
 
 DESIGNS = {
-    "red": design_for((3, 3, 3, 1)),
-    "digits": design_for((16, 12, 10), 8, sample_format="bytes", batch=5, seeded_weights=True),
+    "red": design_for((3, 3, 3, 1), loss=True),
+    "bytes": design_for((16, 12, 10), 8, sample_format="bytes", batch=5, seeded_weights=True),
     "unified": design_for((4, 3, 2), 2, memory="unified", batch=3),
     # Its weight port takes 6 clocks, and a sample of it has one word of results.
-    "far": design_for((5, 6, 1), 3, broadcast_stages=4, subnormals="ieee"),
+    "far": design_for((5, 6, 1), 3, broadcast_stages=4, subnormals="ieee", loss=True),
 }
-FEW = ["red", "digits"]
+FEW = ["red", "bytes"]
 every_design = pytest.mark.parametrize("name", DESIGNS)
 few_designs = pytest.mark.parametrize("name", FEW)
 
 
 @every_design
 def test_training_and_inference(name, tmp_path):
-    run(DESIGNS[name], "trains", tmp_path, count=40)
+    run(DESIGNS[name], "trains", tmp_path, count=40, data="red" if name == "red" else "")
+
+
+def test_handwritten_digits(tmp_path):
+    pytest.importorskip("sklearn")
+    design = design_for((64, 16, 10), 16, batch=4, loss=True)
+    run(design, "trains", tmp_path, count=30, data="digits")
 
 
 @every_design

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design
+from hw.errors import InputError
 from hw.schedule import design_for, make_schedule
 from sim.bench.log import Checker, Expected, expect
 from sim.bench.run import Run, simulate
@@ -52,7 +53,7 @@ def random_design(seed: int) -> Design:
     mapping = tuple(rng.choice(["row", "column"], len(layers) - 1).tolist())
     pes = int(rng.integers(1, 49))
     unified = seed % 5 == 1
-    return Design(
+    design = Design(
         layers=layers,
         processing_elements=min(pes, 1 + pes // 4) if unified else pes,
         mapping=mapping,
@@ -69,6 +70,12 @@ def random_design(seed: int) -> Design:
         sample_format=str(rng.choice(SAMPLE_FORMATS)),
         broadcast_stages=0 if unified else max(0, int(rng.integers(-3, 4))),
     )
+    try:
+        with_loss = dataclasses.replace(design, loss=True)
+        make_schedule(with_loss)
+    except InputError:
+        return design  # a sample takes less time than its loss
+    return with_loss if seed % 2 else design
 
 
 def random_runs(design: Design, seed: int) -> list[Run]:
