@@ -3,19 +3,17 @@ instead of a board.
 """
 
 import contextlib
-import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from hw import tool
 from hw.errors import ToolError
 from hw.system import System
 from hw.verilog import to_verilog
 from sim import simulator
 from sim.bench import sdram
+from sim.bench.remote import running
 
 BENCH = Path(__file__).parent / "link_bench.sv"
 
@@ -88,11 +86,9 @@ def simulated(
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         build = _build(system, folder, optimize)
-        bench = _Bench(build, folder / "simulation.log", seed)
-        try:
-            yield bench.port
-        finally:
-            bench.end()
+        log = folder / "simulation.log"
+        with running(build, "sim.bench.link_bench", log, seed, sdram.complaint) as connection:
+            yield SimulatedPort(connection)
 
 
 def _build(system: System, folder: Path, optimize: int) -> simulator.Build:
@@ -108,49 +104,3 @@ def _build(system: System, folder: Path, optimize: int) -> simulator.Build:
     source.write_text("\n".join(parts), encoding="utf-8")
     public = ["finished", "exchange", "count", "patience", "whole"]
     return simulator.build([sdram.MODEL, source], "link_bench", public=public, optimize=optimize)
-
-
-class _Bench:
-    """The simulator, running in a thread, and the connection to it."""
-
-    def __init__(self, build: simulator.Build, log: Path, seed: int) -> None:
-        self._error: ToolError | None = None
-        self._log = log
-        with Listener() as listener:
-            arguments = (build, listener.address, seed)
-            self._thread = threading.Thread(target=self._run, args=arguments, daemon=True)
-            self._connected = False
-            self._thread.start()
-            self._connection = listener.accept()
-            self._connected = True
-        self.port = SimulatedPort(self._connection)
-
-    def _run(self, build: simulator.Build, address: str, seed: int) -> None:
-        try:
-            simulator.run(
-                build,
-                "sim.bench.link_bench",
-                log=self._log,
-                env={"GRADWIRE_LINK": address},
-                seed=seed,
-            )
-        except ToolError as error:
-            said = sdram.complaint(self._log)
-            self._error = ToolError(f"{said}; log: {self._log.absolute()}") if said else error
-        finally:
-            # If it has failed before it called, nobody else will.
-            if not self._connected:
-                with contextlib.suppress(OSError):
-                    Client(address).close()
-
-    def end(self) -> None:
-        """Hang up, wait for the simulator to end, and raise its error, if there was one."""
-        self._connection.close()
-        self._thread.join()
-        if self._error:
-            # The folder may be a temporary one: what the tool said shall outlive it.
-            kept = tool.cache_dir() / "link.log"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            if self._log.exists():
-                shutil.copy(self._log, kept)
-            raise ToolError(str(self._error).replace(str(self._log.absolute()), str(kept)))

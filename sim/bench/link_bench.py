@@ -9,12 +9,14 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from sim.bench.remote import ADDRESS
+
 
 @cocotb.test()
 async def serves(dut: object) -> None:
     """Until the host hangs up; simulated time stands still while it has nothing to send."""
     # The host hangs up when it is done, or has been interrupted.
-    with Client(os.environ["GRADWIRE_LINK"]) as connection, suppress(EOFError, OSError):
+    with Client(os.environ[ADDRESS]) as connection, suppress(EOFError, OSError):
         for number in count(1):
             request, patience, whole = connection.recv()
             Path("request.bin").write_bytes(request)
