@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import math
 import os
 import struct
 import zlib
@@ -27,7 +26,7 @@ from hw.link.protocol import (
     identity,
     prediction_words,
 )
-from sim.bench.log import addresses, flatten
+from sim.bench.log import addresses, flatten, unflatten
 from sim.bench.run import Progress
 from sim.golden import LearningRate, Weights
 
@@ -251,6 +250,10 @@ class Board:
         self.design = design
         self._link = Link(port)
         self.sdram_words = self._identify()
+        self.reset()
+
+    def reset(self) -> None:
+        """End a run at once; its weights stay, perhaps in the midst of an update."""
         self._link.request(Command.RESET)
 
     def _identify(self) -> int:
@@ -446,13 +449,7 @@ class _Places:
         for bank, words in enumerate(banks):
             here = self._bank == bank
             values[here] = words[self._word[here]]
-        shapes = [(layer.outputs, layer.inputs) for layer in self._design.weight_layers]
-        shapes += [(layer.outputs,) for layer in self._design.weight_layers]
-        ends = np.cumsum([math.prod(shape) for shape in shapes])
-        parts = np.split(values.view(np.float32), ends[:-1])
-        arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-        count = len(self._design.weight_layers)
-        return Weights(tuple(arrays[:count]), tuple(arrays[count:]))
+        return unflatten(self._design, values.view(np.float32))
 
 
 @contextlib.contextmanager

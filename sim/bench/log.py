@@ -1,6 +1,7 @@
 """What the bench wrote down, and what the models say it should have been."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -41,6 +42,17 @@ class Run:
 def flatten(weights: Weights) -> np.ndarray:
     """All weights, layer by layer, then all biases: one float32 vector."""
     return np.concatenate([array.ravel() for array in (*weights.weights, *weights.biases)])
+
+
+def unflatten(design: Design, values: np.ndarray) -> Weights:
+    """The weights of which `flatten` makes `values`."""
+    shapes = [(layer.outputs, layer.inputs) for layer in design.weight_layers]
+    shapes += [(layer.outputs,) for layer in design.weight_layers]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    parts = np.split(values, ends[:-1])
+    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    count = len(design.weight_layers)
+    return Weights(tuple(arrays[:count]), tuple(arrays[count:]))
 
 
 def names(design: Design) -> list[tuple[int, str]]:
