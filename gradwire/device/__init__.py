@@ -4,7 +4,7 @@ from gradwire.device.device import Device
 from gradwire.device.files import DeviceFile, StreamFile
 from gradwire.device.memory_mapped import MemoryMapped
 from gradwire.device.simulation import Simulation
-from gradwire.device.transport import Counters, Transport
+from gradwire.device.transport import Counters, Order, Transport
 from gradwire.device.uart import Uart
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Device",
     "DeviceFile",
     "MemoryMapped",
+    "Order",
     "Simulation",
     "StreamFile",
     "Transport",

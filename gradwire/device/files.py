@@ -57,10 +57,13 @@ class DeviceFile(_File):
     size : bytes of the core's address space: 2 to the power of `address_bits` in the JSON that
         `gradwire generate` writes.
 
-    Raises InputError if it cannot be opened or mapped, or an address is not in it.
+    Raises InputError if it cannot be opened or mapped, if `offset` is no multiple of 4, or an
+    address is not in it.
     """
 
     def __init__(self, path: str | Path, *, offset: int = 0, size: int) -> None:
+        if offset % 4:
+            raise InputError(f"offset must be a multiple of 4 bytes, not {offset:#x}")
         # Without O_SYNC, /dev/mem would be cached.
         super().__init__(path, os.O_RDWR | os.O_SYNC)
         page = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY

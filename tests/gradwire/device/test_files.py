@@ -38,6 +38,8 @@ def test_device_files_that_do_not_do(device, tmp_path):
     for size, offset in ((1 << 20, 0), (1024, 1 << 20), (1024, -4096)):
         with pytest.raises(InputError, match=r"uio0 cannot be mapped, [0-9]+ bytes from -?0x.*: "):
             DeviceFile(device, offset=offset, size=size)
+    with pytest.raises(InputError, match=r"^offset must be a multiple of 4 bytes, not 0x3$"):
+        DeviceFile(device, offset=3, size=4)
 
 
 @pytest.fixture
