@@ -89,10 +89,16 @@ def test_what_goes_wrong_is_said_and_the_next_run_is_right(monkeypatch):
             patch.setattr(memory_mapped, "result_words", lambda design: 300)
             lost = "^the core has lost the results of 44 samples, which nobody took in time$"
             fails(lost, lambda d: d.infer(inputs), core.samples)
-        device = Device(MemoryMapped(core.memory, core.samples, core.results, DESIGN))
-        interrupted = Device(device._transport, pressed)
+        late = Late(core)
+        device = Device(MemoryMapped(core.memory, core.samples, late, DESIGN), pressed)
         with pytest.raises(KeyboardInterrupt):
-            interrupted.train(inputs, labels, LEARNING)
+            device.train(inputs, labels, LEARNING)
+        # Ctrl-C when results wait in the queue.
+        with monkeypatch.context() as patch:
+            patch.setattr(core.results, "receive", pressed)
+            with pytest.raises(KeyboardInterrupt):
+                device.infer(inputs[:5])
+        device = Device(MemoryMapped(core.memory, core.samples, core.results, DESIGN))
         # No sample, and no result, of all those is left.
         device.load_weights(START)
         golden = Golden(DESIGN, START, LEARNING)
