@@ -7,10 +7,9 @@ from gradwire.training import check_seed
 from hw.design import Design
 from hw.errors import InputError
 from sim.bench.run import Progress
-from sim.golden import LearningRate, Weights
+from sim.golden import LearningRate, Weights, flushed
 
 _MOST = 2**32 - 1  # what a register holds
-_TINY = np.finfo(np.float32).tiny
 
 
 class Device:
@@ -67,7 +66,7 @@ class Device:
         if not np.isfinite(found).all():
             raise InputError(f"{name} must be finite in FP32, not {found[~np.isfinite(found)][0]}")
         if self.design.subnormals == "flush":
-            found = np.where(np.abs(found) < _TINY, np.copysign(np.float32(0), found), found)
+            return flushed(found)
         return found
 
     def read_weights(self) -> Weights:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from gradwire.device.transport import Counters, Order
-from hw.axi.registers import MAGIC, VERSION, AddressMap, result_words
+from hw.axi.registers import MAGIC, VERSION, AddressMap, packet_words, result_words
 from hw.design import Design
 from hw.errors import InputError, ToolError
 from hw.link.protocol import design_checksum
@@ -167,7 +167,7 @@ class MemoryMapped:
         records = pack(self.design, inputs, np.zeros((len(inputs), outputs), np.float32))
         # Never more on the way than the queue has room for the results of: nothing holds up a core
         # that has its samples, and what finds no room is lost.
-        size, found = result_words(self.design) // outputs, []
+        size, found = result_words(self.design) // packet_words(self.design), []
         with self._run():
             self._begin(len(records), LearningRate(rate=0), batch=1, infer=True)
             for first in range(0, len(records), size):
@@ -219,7 +219,7 @@ class MemoryMapped:
             "halve_every": learning.halve_every,
             "floor": floor,
             "age": learning.age,
-            "results": int(infer),
+            "results": self._mask("results", "enable") if infer else 0,
         }
         if self.design.batch > 1:
             words["batch"] = batch

@@ -9,7 +9,6 @@ import pytest
 
 from gradwire import Counters, Device, MemoryMapped, Simulation, Uart
 from gradwire.device import simulation as module
-from hw.design import Design
 from hw.errors import InputError, ToolError
 from hw.schedule import design_for, make_schedule
 from hw.sdram.chips import find_chip
@@ -149,39 +148,6 @@ def test_ctrl_c_ends_a_simulation_after_a_batch():
     samples = device.counters().samples
     assert samples % 4 == 0 and samples < 4000
     assert bits(device.read_weights()) == bits(trained(START, samples, 4).weights)
-
-
-def test_bytes_several_outputs_and_a_bias_bank():
-    """Of a core with AXI outside; the first run is shorter than a batch."""
-    design = Design(
-        layers=(5, 4, 2),
-        processing_elements=3,
-        mapping=("row", "column"),
-        batch=8,
-        buffer_vectors=16,
-        sample_format="bytes",
-    )
-    rng = np.random.default_rng(1)
-    inputs = rng.integers(0, 256, (50, 5)) / 256
-    labels = rng.integers(0, 2, (50, 2))
-    start = initial_weights(design.layers, 1)
-    golden = Golden(design, start, LEARNING, 8)
-    with simulated_core(design) as core:
-        device = Device(MemoryMapped(core.memory, core.samples, core.results, design))
-        device.load_weights(start)
-        for part in (slice(0, 5), slice(5, 50)):
-            device.train(inputs[part], labels[part], LEARNING, batch=8)
-            golden = Golden(design, golden.weights, LEARNING, 8)
-            rows = zip(np.float32(inputs[part]), np.float32(labels[part]), strict=True)
-            for index, (x, y) in enumerate(rows, part.start + 1):
-                golden.train(x, y, index == part.stop)
-            assert bits(device.read_weights()) == bits(golden.weights)
-        found = device.infer(inputs)
-        assert found.tolist() == [golden.infer(x).tolist() for x in np.float32(inputs)]
-        with pytest.raises(
-            InputError, match=r"^inputs that are stored as bytes must be 0, 1, \.+ 255"
-        ):
-            device.infer(inputs + 0.001)
 
 
 class Nothing:

@@ -8,21 +8,27 @@ import pytest
 from gradwire import Device, MemoryMapped
 from gradwire.device import memory_mapped
 from hw.axi.registers import MAGIC, VERSION, AddressMap
+from hw.design import Design
 from hw.errors import InputError, ToolError
 from hw.link.protocol import design_checksum
 from hw.schedule import design_for
 from sim.bench.axi_host import simulated_core
+from sim.bench.log import flatten
 from sim.golden import Golden, LearningRate, initial_weights
 
 DESIGN = design_for((3, 3, 3, 1))
 START = initial_weights(DESIGN.layers, 1)
-LEARNING = LearningRate(rate=0.3)
+LEARNING = LearningRate(rate=0.3, halve_every=12)
 OFFSETS = {register.name: register.offset for register in AddressMap(DESIGN).registers}
 
 
 def samples(count):
     rng = np.random.default_rng(1)
     return rng.random((count, 3), np.float32), rng.integers(0, 2, (count, 1)).astype(np.float32)
+
+
+def bits(weights):
+    return flatten(weights).view(np.uint32).tolist()
 
 
 class Late:
@@ -50,6 +56,40 @@ def test_more_results_than_the_queue_holds():
         device.load_weights(START)
         assert device.infer(inputs).tolist() == [golden.infer(x).tolist() for x in inputs]
         assert device.counters().samples == 600
+
+
+def test_bytes_several_outputs_and_a_bias_bank():
+    """The first run is shorter than a batch. Losses take room in the queue, wanted or not."""
+    design = Design(
+        layers=(5, 4, 2),
+        processing_elements=3,
+        mapping=("row", "column"),
+        batch=8,
+        buffer_vectors=16,
+        sample_format="bytes",
+        loss=True,
+    )
+    rng = np.random.default_rng(1)
+    inputs = rng.integers(0, 256, (130, 5)) / 256
+    labels = rng.integers(0, 2, (130, 2))
+    start = initial_weights(design.layers, 1)
+    golden = Golden(design, start, LEARNING, 8)
+    with simulated_core(design) as core:
+        device = Device(MemoryMapped(core.memory, core.samples, Late(core), design))
+        device.load_weights(start)
+        for part in (slice(0, 5), slice(5, 50)):
+            device.train(inputs[part], labels[part], LEARNING, batch=8)
+            golden = Golden(design, golden.weights, LEARNING, 8)
+            rows = zip(np.float32(inputs[part]), np.float32(labels[part]), strict=True)
+            for index, (x, y) in enumerate(rows, part.start + 1):
+                golden.train(x, y, index == part.stop)
+            assert bits(device.read_weights()) == bits(golden.weights)
+        found = device.infer(inputs)
+        assert found.tolist() == [golden.infer(x).tolist() for x in np.float32(inputs)]
+        with pytest.raises(
+            InputError, match=r"^inputs that are stored as bytes must be 0, 1, \.+ 255"
+        ):
+            device.infer(inputs + 0.001)
 
 
 class Cut:
