@@ -13,6 +13,7 @@ from gradwire.device import (
     Uart,
 )
 from gradwire.link import serial_port
+from gradwire.training import learning_after
 from hw.design import Design, parse_topology
 from hw.errors import InputError, ToolError
 from hw.schedule import Schedule, design_for, make_schedule
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "design_for",
     "initial_weights",
+    "learning_after",
     "make_schedule",
     "parse_topology",
     "serial_port",

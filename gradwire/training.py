@@ -113,11 +113,11 @@ class Task:
     def learning(self, batch: int) -> LearningRate:
         """The learning rate as it is after the samples before, trained on in batches."""
         rate = LearningRate(rate=self.rate, halve_every=self.halve_every, floor=self.rate_floor)
-        return _after(rate, self.before, batch)
+        return learning_after(rate, self.before, batch)
 
 
-def _after(learning: LearningRate, samples: int, batch: int) -> LearningRate:
-    """What has become of `learning` after so many samples.
+def learning_after(learning: LearningRate, samples: int, batch: int) -> LearningRate:
+    """What has become of `learning` after so many samples, for a training that goes on.
 
     It follows the machine from batch to batch, and gives the machine the same words again.
     """
