@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from docs import sdram
+from docs.operations import operations
 from docs.shapes import chart
 from docs.shapes import rows as shape_rows
 from gradwire.gantt import draw
@@ -117,6 +118,7 @@ def figures(*, measured: bool) -> dict[str, str]:
     """Drawn figures by file name."""
     found = {
         "iteration-784-100-100-10.svg": draw(schedule(BIG, 100)),
+        "operations.svg": operations(schedule()),
         "tree-3.svg": tree(3),
         "tree-12.svg": tree(12),
     }
