@@ -3,29 +3,25 @@
 import doctest
 import importlib
 import re
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.commands import ROOT, SESSIONS, blocks, files, lines, plan
+
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 EVERY_PAGE = pytest.mark.parametrize("page", TEXTS)
 
 
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXTS[page], re.M | re.S)
-
-
 @EVERY_PAGE
 def test_python_examples(page):
-    """All blocks of a page in one namespace, one after the other."""
+    """All blocks of a page that are no files, in one namespace, one after the other."""
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
     names, said = {}, []
-    for number, block in enumerate(blocks(page, "python")):
+    examples = [x for x in blocks(TEXTS[page], "python") if x not in files(TEXTS[page]).values()]
+    for number, block in enumerate(examples):
         test = parser.get_doctest(block, names, f"{page}, block {number}", page, 0)
         assert test.examples, f"{page}, block {number} has no example"
         runner.run(test, out=said.append, clear_globs=False)
@@ -35,18 +31,16 @@ def test_python_examples(page):
 
 @EVERY_PAGE
 def test_commands(page):
-    """Long ones are executed by the tests of what they run; here, that they exist."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for line in "".join(blocks(page, "sh")).splitlines():
-        words = shlex.split(line)
-        if words[0] == "make":
-            dry = ["make", "-n", *words[1:]]
-            found = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True)
-            assert found.returncode == 0, f"{line}: {found.stderr}"
-        elif words[0] == "gradwire":
-            assert line in readme, f"{line} is not executed by the test of the README"
-        else:
-            assert words[:3] == ["python", "-m", "docs.figures"], f"{line}: who executes it?"
+    """Each is executed: here, by the test of the README or by test_commands.py."""
+    executed = [
+        lines((ROOT / name).read_text(encoding="utf-8")) for name in ("README.md", *SESSIONS)
+    ]
+    executed = {line for found in executed for line in found}
+    for line in lines(TEXTS[page]):
+        if line.startswith("make "):
+            assert plan(line)
+        elif not line.startswith("python -m docs.figures"):
+            assert line in executed, f"{line}: who executes it?"
 
 
 @EVERY_PAGE
