@@ -7,13 +7,14 @@ READY := $(VENV)/.ready
 # pytest's own arguments, as in: make test ARGS="tests/hw -k adder"
 ARGS ?=
 
-.PHONY: help demo test test-all bench rtl lint format lock clean check
+.PHONY: help demo test test-all bench docs rtl lint format lock clean check
 
 help:
 	@echo "make demo       set up, then run the main job from generation to place and route"
 	@echo "make test       set up, check the style, run the tests"
 	@echo "make test-all   the same with the slow proofs"
 	@echo "make bench      measure speeds, beside other software's"
+	@echo "make docs       build the documentation site into build/docs, for a browser"
 	@echo "make rtl        generate the committed Verilog and figures again, after a change of hw/"
 	@echo "make lint       ruff: lint and format"
 	@echo "make format     rewrite the sources as ruff formats them"
@@ -35,6 +36,11 @@ bench: export OPENBLAS_NUM_THREADS = 1
 bench: $(READY)
 	$(BIN)/python tests/sim/benchmark_golden.py
 	$(BIN)/python -m sim.bench.speed
+
+# A warning, such as of a link that leads nowhere, is an error, as in tests/docs/test_site.py.
+docs: $(READY)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
 
 # What tests/gradwire/test_rtl_out.py compares byte for byte.
 rtl: $(READY)
