@@ -5,9 +5,12 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+from typer.main import get_command
 
+from gradwire.cli import app
 from tests.commands import ROOT, SESSIONS, blocks, files, lines, plan
 
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -44,6 +47,26 @@ def test_commands(page):
 
 
 @EVERY_PAGE
+def test_commands_in_the_text(page):
+    """What nobody executes, for want of a board or of files, has at least names that exist."""
+    for line in mentioned(TEXTS[page]):
+        command, words = get_command(app), line.split()[1:]
+        while hasattr(command, "commands"):
+            assert words and words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        names = {name for option in command.params for name in option.opts}
+        assert {word for word in words if word.startswith("-")} <= names, line
+
+
+def mentioned(text: str) -> list[str]:
+    """Commands of gradwire in all blocks and in the text."""
+    fence = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
+    in_blocks = "".join(fence.findall(text)).replace("\\\n", " ").splitlines()
+    in_text = re.findall(r"`([^`]+)`", fence.sub("", text))
+    return [x for x in in_blocks + in_text if x.startswith("gradwire ")]
+
+
+@EVERY_PAGE
 def test_files_and_names_exist(page):
     text = TEXTS[page]
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
@@ -52,6 +75,13 @@ def test_files_and_names_exist(page):
         assert (ROOT / path).exists(), path
     for name in re.findall(r"`((?:hw|sim|fpga_flows|gradwire)(?:\.\w+)+)`", text):
         resolve(name)
+
+
+@EVERY_PAGE
+def test_extras_exist(page):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = set(re.findall(r"(?:\.|gradwire)\[(\w+)\]", TEXTS[page]))
+    assert named <= set(project["optional-dependencies"])
 
 
 def resolve(name: str) -> object:
