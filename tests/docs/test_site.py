@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.commands import ROOT
+from tests.commands import ROOT, plan
 
 for package in ("sphinx", "myst_parser", "furo"):
     pytest.importorskip(package, reason="the site is built by gradwire's extra docs")
@@ -55,8 +55,10 @@ def broken(pages: dict[str, Page], folder: Path) -> list[str]:
 def site(tmp_path_factory):
     """The folder of the site, built as `make docs` does."""
     folder = tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
-    found = subprocess.run([*build, ROOT / "docs", folder], capture_output=True, text=True)
+    options = ["-q", "-W", "--keep-going", "-b", "html"]
+    assert f"python -m sphinx {' '.join(options)} docs build/docs\n" in plan("make docs")
+    build = [sys.executable, "-m", "sphinx", *options, ROOT / "docs", folder]
+    found = subprocess.run(build, capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
     return folder
 
