@@ -20,7 +20,12 @@ def blocks(text: str, language: str) -> list[str]:
 
 def lines(text: str) -> list[str]:
     """All commands of a page, those of its `sh` blocks."""
-    return [line for line in "".join(blocks(text, "sh")).splitlines() if line]
+    return [command for block in blocks(text, "sh") for command in _commands(block)]
+
+
+def _commands(block: str) -> list[str]:
+    whole = block.replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in whole if line.strip()]
 
 
 def files(text: str) -> dict[str, str]:
@@ -33,7 +38,7 @@ def files(text: str) -> dict[str, str]:
 def outputs(text: str) -> list[tuple[str, list[str]]]:
     """What a page says that a command prints: the last of a block, and lines of the block below."""
     found = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```", text, re.M | re.S)
-    return [(commands.splitlines()[-1], said.splitlines()) for commands, said in found]
+    return [(_commands(block)[-1], said.splitlines()) for block, said in found]
 
 
 def execute(line: str, folder: Path) -> str:
