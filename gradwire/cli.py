@@ -34,6 +34,7 @@ from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
 from gradwire.models import report
+from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
 from gradwire.sdram import supply as sdram_supply
 from gradwire.training import (
     SAMPLES,
@@ -361,20 +362,28 @@ def generate(
             show_default=False,
         ),
     ] = None,
+    frequency: Annotated[
+        float,
+        typer.Option(parser=_number, metavar="MHZ", help="Clock frequency of the constraints."),
+    ] = FREQUENCY_MHZ,
     as_json: Json = False,
 ) -> None:
-    """Write the Verilog of a machine, and a JSON file that describes it.
+    """Write the Verilog of a machine, and what tools and people need beside it.
 
     NAME.v holds one module per distinct component. NAME.json has the ports, the latencies of the
     components, the memory map of the weights, the schedule and every parameter of the design, for
-    benches and drivers to read. With --bus axi, NAME_axi.h has the registers for C.
+    benches and drivers to read. NAME_template.v shows how the core is placed in a design,
+    NAME_tb.sv is a bench that checks itself, NAME.core is for FuseSoC, NAME_filelist.f for tools'
+    option -f; NAME.sdc has constraints and NAME.vlt the waivers of Verilator's lint. With --bus
+    axi, NAME is followed by _axi, and NAME_axi.h has the registers for C.
     """
     machine.check_bus(bus)
+    check_frequency(frequency)
     with Reporter(quiet=as_json) as reporter:
         schedule = _schedule(reporter, topology, chosen)
         check_folder(output)
         with reporter.working("generating the Verilog"):
-            found = machine.generate(schedule, output, bus)
+            found = machine.generate(schedule, output, bus, frequency)
     rows = [
         ("files", "\n".join(found["files"])),
         ("processing elements", found["pes"]),

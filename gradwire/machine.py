@@ -1,14 +1,13 @@
 """From a schedule to files, and to what they cost."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from fpga_flows import ecp5
 from gradwire.console import Reporter
-from gradwire.describe import axi_description, description
 from gradwire.files import naming, write_files
-from gradwire.header import c_header
+from gradwire.package.files import package
+from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
 from hw.axi.core import AxiCore
 from hw.core import Core
 from hw.errors import InputError
@@ -19,26 +18,28 @@ from hw.verilog import to_verilog
 BUSES = ("axi",)
 
 
-def generate(schedule: Schedule, folder: Path, bus: str | None = None) -> dict[str, Any]:
-    """Write NAME.v and NAME.json to `folder`; returns what `gradwire generate --json` prints.
+def generate(
+    schedule: Schedule,
+    folder: Path,
+    bus: str | None = None,
+    frequency_mhz: float = FREQUENCY_MHZ,
+) -> dict[str, Any]:
+    """Write the files of a core to `folder`; returns what `gradwire generate --json` prints.
 
-    With `bus`, "axi", the core has AXI outside, NAME ends in _axi, and there is NAME.h too.
-    Raises InputError for another bus or when the folder cannot be written, ToolError when
-    Amaranth's back end fails.
+    With `bus`, "axi", the core has AXI outside, and the names end in _axi. docs/integration.md
+    lists the files; all are written, or none. `frequency_mhz` is for the constraints alone.
+    Raises InputError for another bus, a frequency that is none, or when the folder cannot be
+    written, ToolError when Amaranth's back end fails or the golden model cannot be compiled.
     """
     check_bus(bus)
+    check_frequency(frequency_mhz)
     core = AxiCore(schedule) if bus else Core(schedule)
-    name, verilog = core.module_name, to_verilog(core)
-    about = axi_description(core, verilog) if bus else description(schedule, verilog)
-    files = {f"{name}.v": verilog.encode()}
-    if bus:
-        files[f"{name}.h"] = c_header(core).encode()
-    files[f"{name}.json"] = (json.dumps(about, indent=2) + "\n").encode()
+    files, about = package(core, frequency_mhz)
     return {
         "topology": about["topology"],
         "pes": schedule.design.processing_elements,
         "mapping": list(schedule.design.mapping),
-        "name": name,
+        "name": core.module_name,
         "files": [str(path) for path in write_files(folder, files)],
         "clocks_per_iteration": schedule.clocks_per_iteration,
         "sha256": about["verilog"]["sha256"],

@@ -33,9 +33,9 @@ _ZERO_CONTENTS = re.compile(
     r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
 )
 
-# Yosys has all that is combinational depend on a constant, so that simulators evaluate it at time 0;
-# but at a declaration's value most see no event. One comes from an assignment, and that no `always`
-# may miss: it is the last thing to happen at time 0.
+# Yosys has all that is combinational depend on a constant, so that simulators evaluate it at time
+# 0; but in the value of a declaration most see no event. An assignment is one, and this kind of
+# assignment no `always` can miss: it is the last thing to happen at time 0.
 _CONSTANT = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$", re.MULTILINE)
 _EVENT = r"  reg \1; initial \1<= 0;"
 

@@ -7,9 +7,6 @@ import pytest
 
 from hw.errors import ToolError
 from hw.sdram.chips import CHIPS, SdramTiming
-from hw.sdram.controller import SdramController
-from hw.verilog import to_verilog
-from sim import simulator
 from sim.bench.sdram import SdramBench, sequential
 
 FREQUENCIES = (50, 66, 100, 133)
@@ -164,13 +161,6 @@ def test_latencies(micron):
     closed = opened + max(at.rcd, 2)
     another = closed + max(at.rp, 2)
     assert list(found) == [closed, opened, another] * 2
-
-
-def test_lint(tmp_path):
-    controller = SdramController(timing("IS42S16160G-7", 50))
-    source = tmp_path / "controller.v"
-    source.write_text(to_verilog(controller))
-    simulator.lint([source], controller.module_name)
 
 
 def test_from_reads_to_writes_and_back(micron):

@@ -1,0 +1,1 @@
+"""What stands beside the Verilog, for the tools and the people of a system on chip."""
