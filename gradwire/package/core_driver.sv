@@ -50,5 +50,4 @@
     end
   endtask
 
-  wire result_valid = prediction_valid;
-  wire [31:0] result = prediction;
+<RESULT>

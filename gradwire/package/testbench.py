@@ -17,13 +17,21 @@ from hw.axi.core import AxiCore
 from hw.core import Core, WeightAddress
 from hw.design import Design
 from hw.verilog import port_list
-from sim.golden import Golden, LearningRate, Weights
+from sim.golden import Golden, LearningRate, Sample, Weights, loss
 
 TRAINED, INFERRED = 4, 2
 #: Of 4 samples: a whole batch and a short one.
 _BATCH = 3
 _RATE = 1 / 64
 _WEIGHT_SEED, _SAMPLE_SEED = 0x6772_6164, 0x7769_7265
+
+# Results of a core with plain ports: the loss, if there is one, comes after the outputs.
+_NO_LOSS = """  wire result_valid = prediction_valid;
+  wire [31:0] result = prediction;
+"""
+_LOSS = """  wire result_valid = prediction_valid || loss_valid;
+  wire [31:0] result = loss_valid ? loss : prediction;
+"""
 
 _FOLDER = Path(__file__).parent
 _MASK = 0xFFFFFFFF
@@ -51,6 +59,7 @@ def testbench(core: Core | AxiCore) -> str:
     batch = "write(BATCH_ADDRESS, BATCH);" if axi else f"batch <= BATCH[{high}:0];"
     parts = {
         "DRIVER": f"{_machine(core)}\n{driver}",
+        "RESULT": _LOSS if design.loss else _NO_LOSS,
         "BATCH": f"      {batch}\n" if design.batch > 1 else "",
         "PARAMETERS": "".join(map(_localparam, parameters, parameters.values())),
         "EXPECTED": "".join(
@@ -171,11 +180,17 @@ def _expected(design: Design) -> tuple[list[int], int]:
     outputs = []
     for number in range(1, TRAINED + 1):
         inputs, labels = _sample(design, words)
-        outputs.append(golden.train(inputs, labels, last=number == TRAINED).activations[-1])
+        sample = golden.train(inputs, labels, last=number == TRAINED)
+        outputs += _results(design, sample)
     for _ in range(INFERRED):
-        inputs, _ = _sample(design, words)
-        outputs.append(golden.infer(inputs))
+        outputs += _results(design, golden.forward(*_sample(design, words)))
     return np.concatenate(outputs).view(np.uint32).tolist(), _checksum(golden.weights)
+
+
+def _results(design: Design, sample: Sample) -> list[np.ndarray]:
+    """What the core puts out for a sample."""
+    found = [sample.activations[-1]]
+    return [*found, np.array([loss(design, sample)], np.float32)] if design.loss else found
 
 
 def _weights(design: Design) -> Weights:

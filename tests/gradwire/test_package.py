@@ -25,8 +25,8 @@ HERE = Path(__file__).parent
 DESIGNS = [
     design_for((3, 3, 3, 1)),
     design_for((5, 7, 2), 4, batch=3, seeded_weights=True, sample_format="bytes"),
-    design_for((5, 7, 2), 4, memory="unified", activation="relu,identity", batch=2),
-    design_for((6, 5, 4), 7, subnormals="ieee", broadcast_stages=2, activation="tanh"),
+    design_for((5, 7, 2), 4, memory="unified", activation="relu,identity", batch=2, loss=True),
+    design_for((6, 5, 4), 7, subnormals="ieee", broadcast_stages=2, activation="tanh", loss=True),
     design_for((4, 1), 1, mapping=("row",)),
 ]
 kinds = pytest.mark.parametrize("kind", [Core, AxiCore])
