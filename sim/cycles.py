@@ -285,6 +285,11 @@ class CycleModel:
         lat = self.schedule.latencies.activations
         return self._events((op, op.results + lat[op.layer.number - 1]) for op in self._of(FORWARD))
 
+    def predictions(self) -> Events:
+        """Each activation of the output layer leaves the core."""
+        op, latency = self._of(FORWARD)[-1], self.schedule.latencies.activations[-1]
+        return self._events([(op, op.results + latency)])
+
     def deltas(self) -> Events:
         """Each delta leaves the backpropagation unit, from the output layer down."""
         lat = self.schedule.latencies

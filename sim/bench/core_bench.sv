@@ -10,6 +10,7 @@
 // RECORD_WORDS and WEIGHT_LATENCY (of the weight port).
 // With SUPPLY (module of hw.supply) the training vectors come from the model of an SDRAM, with
 // CONTROLLER, ADDRESS_BITS of its requests, ROW_BITS and CHIP, the parameters of the model.
+// With OUTSIDE the core is a netlist: nothing in it is looked at.
 
 `include "core_bench.vh"
 
@@ -34,7 +35,7 @@ module core_bench;
 
   integer weights, runs, samples;
   integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log, run_log;
-  integer arrival_log, final_log, checksum_log, bias_checksum_log, loss_log, marks;
+  integer arrival_log, final_log, checksum_log, bias_checksum_log, prediction_log, loss_log, marks;
   integer got, ignored;
   bit log_weights;
   // Longest gap between words of the stream, in clocks.
@@ -52,6 +53,7 @@ module core_bench;
     weight_log = $fopen("weights.log", "wb");
     bias_log = $fopen("biases.log", "wb");
     instruction_log = $fopen("instructions.log", "wb");
+    prediction_log = $fopen("predictions.log", "wb");
     arrival_log = $fopen("arrivals.log", "wb");
     run_log = $fopen("runs.log", "wb");
     final_log = $fopen("final.log", "wb");
@@ -265,6 +267,7 @@ module core_bench;
           $fclose(weight_log);
           $fclose(bias_log);
           $fclose(instruction_log);
+          $fclose(prediction_log);
           $fclose(arrival_log);
           $fclose(run_log);
           $fclose(final_log);
@@ -285,6 +288,10 @@ module core_bench;
   logic [31:0] now;
   assign now = clocks[31:0];
   always_ff @(posedge clk) begin
+    if (busy && prediction_valid) $fwrite(prediction_log, "%u%u", now, prediction);
+  end
+`ifndef OUTSIDE
+  always_ff @(posedge clk) begin
     if (busy && `ENABLE) begin
       if (`MACHINE.forward.sum_valid) $fwrite(sum_log, "%u%u", now, `MACHINE.forward.sum);
       if (`MACHINE.forward.valid)
@@ -302,11 +309,13 @@ module core_bench;
         $fwrite(instruction_log, "%u%u", now, 32'(`MACHINE.sequencer.instruction));
     end
   end
+`endif
 
   // Checksums of the words that each update writes: see checksum.py.
   logic [31:0] bank_marks[1 << `WORD_BITS];
   logic [31:0] checksum, total, mark;
   logic [`WORD_BITS-1:0] word;
+`ifndef OUTSIDE
   always_ff @(posedge clk) begin
     if (rst || !busy) checksum <= 0;
     else if (`ENABLE && `MACHINE.neurons.`WRITE) begin
@@ -317,6 +326,7 @@ module core_bench;
       if (mark[31]) $fwrite(checksum_log, "%u%u", now, total);
     end
   end
+`endif
   logic [31:0] bias_marks[`BIAS_WORDS];
 `ifdef HAS_BIAS_BANK
   logic [31:0] bias_checksum, bias_total;

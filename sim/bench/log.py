@@ -273,11 +273,14 @@ class Checker:
     ----------
     expected : by the models.
     folder : with the bench's files.
+    outside : the core was a netlist, of which the bench sees the ports alone: predictions, runs
+        and the weights at the end.
     """
 
-    def __init__(self, expected: Expected, folder: Path) -> None:
+    def __init__(self, expected: Expected, folder: Path, *, outside: bool = False) -> None:
         self.expected = expected
         self.folder = folder
+        self.outside = outside
         self.mismatches = 0
         self.first: Mismatch | None = None
 
@@ -290,6 +293,22 @@ class Checker:
         e = self.expected
         if gaps:
             e.begin(self._late_starts())
+        outputs = range(e.design.layers[-1])
+        self._stream(
+            "predictions.log",
+            [sample[-len(outputs) :] for sample in e.activations],
+            [(len(e.design.layers) - 1, n) for n in outputs],
+            "prediction",
+            CycleModel.predictions,
+        )
+        self._runs()
+        self._final(final)
+        if not self.outside:
+            self._inside()
+
+    def _inside(self) -> None:
+        """Compare what the bench has seen within the core."""
+        e = self.expected
         self._stream("sums.log", e.sums, e.neurons, "sum", CycleModel.sums)
         self._stream(
             "activations.log", e.activations, e.neurons, "activation", CycleModel.activations
@@ -304,18 +323,16 @@ class Checker:
         columns = [layer for layer in e.design.weight_layers if layer.mapping == "column"]
         self._checksums("bias_checksums.log", e.bias_checksums, CycleModel.bias_updates, columns)
         self._instructions()
-        self._runs()
-        self._final(final)
 
     def outputs(self) -> np.ndarray:
         """Activations of the output layer, as the RTL computed them; shape (samples, outputs)."""
-        events = self.expected.events(CycleModel.activations)
-        found = self._words("activations.log", 2)[:, 1].view(np.float32)
-        count, size = len(self.expected.neurons), self.expected.design.layers[-1]
-        values = np.full((self.expected.samples, count), np.nan, np.float32)
+        events = self.expected.events(CycleModel.predictions)
+        found = self._words("predictions.log", 2)[:, 1].view(np.float32)
+        size = self.expected.design.layers[-1]
+        values = np.full((self.expected.samples, size), np.nan, np.float32)
         whole = min(len(found), len(events.clocks))
         values[events.samples[:whole], events.elements[:whole]] = found[:whole]
-        return values[:, -size:]
+        return values
 
     def run_clocks(self) -> list[int]:
         """Clocks that each run took."""
@@ -326,8 +343,11 @@ class Checker:
 
         Without the first samples, if there are more: nothing is under way then of samples before.
         """
-        log = self._words("instructions.log", 2)
-        begun = log[log[:, 1] == log[0, 1], 0] if len(log) else np.empty(0, np.uint32)
+        if self.outside:
+            begun = self._words("predictions.log", 2)[:: self.expected.design.layers[-1], 0]
+        else:
+            log = self._words("instructions.log", 2)
+            begun = log[log[:, 1] == log[0, 1], 0] if len(log) else np.empty(0, np.uint32)
         begun = begun[: len(self.expected.runs[0].inputs)].astype(np.int64)
         first = self.expected.models[0].program.behind + 1
         return np.diff(begun[first:] if len(begun) > first + 1 else begun)

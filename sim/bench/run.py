@@ -106,6 +106,7 @@ def simulate(
     gap: int = 0,
     initialize: int | None = None,
     timing: SdramTiming | None = None,
+    netlist: Sequence[Path] = (),
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
 
@@ -126,6 +127,10 @@ def simulate(
         starts with the first sample. Clocks are then compared within each sample only.
     timing : of an SDRAM from which all samples come, in the epochs of each run; by default they
         come through the core's stream.
+    netlist : Verilog files, and Verilator control files, that stand in for the core: its module,
+        name and ports, made of the cells of a target, whose models are among them. Of it the
+        predictions, each with its clock, the clocks of the runs and all weights at the end are
+        compared: what the models say of the inside has no names there.
 
     The first SIGINT (Ctrl-C) while the RTL is being simulated ends the run in progress after its
     sample or batch; what ran is compared. The second one interrupts as usual. Only in Python's main
@@ -137,11 +142,11 @@ def simulate(
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         progress("building the simulator", 0, 1)
-        build = _build(schedule, timing, folder, waves is not None, optimize)
+        build = _build(schedule, timing, folder, waves is not None, optimize, netlist)
         progress("building the simulator", 1, 1)
         _write_stimulus(schedule, weights if initialize is None else None, runs, timing, folder)
         total = sum(len(run.inputs) for run in runs)
-        every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
+        every_weight = not netlist and total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
         stopped = _run(
             schedule, build, runs, folder, every_weight, waves, progress, seed, gap, initialize
@@ -151,7 +156,7 @@ def simulate(
         supply = SupplyModel(schedule.design, timing) if timing else None
         expected, golden = _expect(schedule, supply, weights, ran, every_weight, progress)
         progress("comparing", 0, 1)
-        checker = Checker(expected, folder)
+        checker = Checker(expected, folder, outside=bool(netlist))
         checker.check(golden.weights, gaps=gap > 0)
         progress("comparing", 1, 1)
         return _result(checker, golden, runs, seconds, every_weight)
@@ -194,26 +199,34 @@ def _result(
 
 
 def _build(
-    schedule: Schedule, timing: SdramTiming | None, folder: Path, waves: bool, optimize: int
+    schedule: Schedule,
+    timing: SdramTiming | None,
+    folder: Path,
+    waves: bool,
+    optimize: int,
+    netlist: Sequence[Path],
 ) -> simulator.Build:
-    verilog = folder / "core.v"
     supply = _supply(schedule, timing) if timing else []
-    text = "".join(to_verilog(part) for part in (Core(schedule), *supply))
-    verilog.write_text(text, encoding="utf-8")
+    parts = [*([] if netlist else [Core(schedule)]), *supply]
+    verilog = folder / "core.v"
+    verilog.write_text("".join(map(to_verilog, parts)), encoding="utf-8")
     bench = folder / "core_bench.sv"
     # One file: the cache goes by the contents of the sources.
     header = _header(schedule)
+    if netlist:
+        header += "`define OUTSIDE\n"
     if timing:
         header += _sdram_header(timing, *supply)
     source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
     bench.write_text(source.replace('`include "core_bench.vh"\n', header), encoding="utf-8")
     pe = ProcessingElement(schedule)
     inputs = [port["name"] for port in port_list(pe) if port["direction"] == "input"]
+    repeated = {pe.module_name + (ENABLED if schedule.design.unified else ""): inputs}
     return simulator.build(
-        [verilog, bench, *([sdram.MODEL] if timing else [])],
+        [*netlist, verilog, bench, *([sdram.MODEL] if timing else [])],
         "core_bench",
         public=("finished", "trained", "run", "stop"),
-        repeated={pe.module_name + (ENABLED if schedule.design.unified else ""): inputs},
+        repeated={} if netlist else repeated,
         waves=waves,
         optimize=optimize,
     )

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from hw.core import Core
 from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design
 from hw.errors import InputError
 from hw.schedule import design_for, make_schedule
+from hw.verilog import to_verilog
 from sim.bench.log import Checker, Expected, expect
 from sim.bench.run import Run, simulate
 from sim.golden import Golden, LearningRate, initial_weights
@@ -246,6 +248,27 @@ def test_progress_says_how_fast():
     assert ("simulating the RTL", 40, 40) in [words[:3] for words in said]
 
 
+def test_a_netlist_stands_in_for_the_core(tmp_path):
+    """The core's own Verilog as if it were one; then with the sign of every sum turned."""
+    design = Design(layers=(5, 4, 3), processing_elements=2, batch=3, mapping=("row", "column"))
+    schedule = make_schedule(design)
+    runs = [random_run(design, 10, 1, batch=3), random_run(design, 4, 2, infer=True)]
+    weights = initial_weights(design.layers, 1)
+    verilog = to_verilog(Core(schedule))
+    sums = ".sum({}),\n    .sum_copy"
+    broken = verilog.replace(sums.format("sum"), sums.format("sum ^ 32'h80000000"))
+    assert broken != verilog
+    for text, exact in ((verilog, True), (broken, False)):
+        netlist = tmp_path / "netlist.v"
+        netlist.write_text(text, encoding="utf-8")
+        found = simulate(schedule, weights, runs, optimize=0, netlist=[netlist])
+        assert (found.mismatches == 0) == exact
+        assert found.run_clocks == found.predicted_run_clocks
+        assert found.clocks_per_iteration == found.predicted_clocks_per_iteration
+        assert found.samples == (10, 4)
+        assert not found.every_weight
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A run's files, and what was expected of it."""
@@ -286,6 +309,8 @@ def recorded(tmp_path_factory):
         ("checksums.log", 2 * 3 * 4 + 3, "checksum of the weights"),
         ("bias_checksums.log", 2 * 3 * 4, "checksum of the biases"),
         ("bias_checksums.log", 2 * 3 * 4 + 3, "checksum of the biases"),
+        ("predictions.log", 2 * 4 + 1, "prediction[0]"),
+        ("predictions.log", 2 * 4, "prediction[0]"),
         ("runs.log", 0, "clocks of run 0"),
         ("final.log", 0, "weight[0][0]"),
     ],
@@ -319,6 +344,7 @@ def test_one_wrong_bit_is_found(recorded, name, word, index):
         "checksums.log",
         "bias_checksums.log",
         "instructions.log",
+        "predictions.log",
         "runs.log",
         "final.log",
     ],
