@@ -1,11 +1,10 @@
 """The arithmetic components alone, on each target: what this project's marks are stated for."""
 
-import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fpga_flows import ecp5, nangate45
+from fpga_flows import fpga, nangate45
 from hw.errors import InputError
 from hw.fp.adder import Adder
 from hw.fp.format import BINARY32, FloatFormat
@@ -14,7 +13,7 @@ from hw.fp.pipeline import Operator
 from hw.verilog import to_verilog
 
 COMPONENTS: Mapping[str, type[Operator]] = {"multiplier": Multiplier, "adder": Adder}
-TARGETS = (nangate45.TARGET, *ecp5.TARGETS)
+TARGETS = (nangate45.TARGET, *fpga.TARGETS)
 
 # The fewest that reach the marks in baseline.json with something to spare: on ECP5, 4 stages of the
 # adder give 522 LUTs and 127 MHz, 5 give 571 and 143. In standard cells, the registers are retimed
@@ -108,45 +107,26 @@ def on_nangate45(
     )
 
 
-def on_ecp5(
+def on_fpga(
     component: Component,
     *,
     work: Path,
     target: str = "ecp5-85k",
-    frequency_mhz: float = 150.0,
-    seed: int = 1,
-    seeds: int = 3,
-    progress: Callable[[str], None] = lambda stage: None,
-) -> ecp5.Result:
-    """Cost of the component on an ECP5: of several placements, that of the median frequency.
-
-    Args:
-        component: What to build.
-        work: Folder for netlists and logs, with one below it for each seed.
-        target: Key of `ecp5.TARGETS`.
-        frequency_mhz: Clock frequency to aim at in MHz.
-        seed: Of the first placement.
-        seeds: Number of placements; of an even number, the lower of the middle two counts.
-        progress: Called with the name of each stage as it begins.
-
-    Raises:
-        InputError: The target is unknown, or there is no placement.
-        ToolError: Yosys or nextpnr is missing or fails.
-    """
-    if seeds < 1:
-        raise InputError(f"seeds must be at least 1, not {seeds}")
-    verilog, top = component.verilog, component.top
-    results = [
-        ecp5.synthesize(
-            verilog,
-            top,
-            work=work / f"seed{number}",
-            target=target,
-            frequency_mhz=frequency_mhz,
-            seed=number,
-            progress=progress,
-        )
-        for number in range(seed, seed + seeds)
-    ]
-    median = statistics.median_low(result.fmax_mhz for result in results)
-    return next(result for result in results if result.fmax_mhz == median)
+    speed: str | None = None,
+    frequencies_mhz: Sequence[float] = (150.0,),
+    seeds: Sequence[int] = (1, 2, 3),
+    time_limit: float = fpga.TIME_LIMIT,
+    stages: fpga.Stages = lambda what: lambda stage: None,
+) -> fpga.Result:
+    """Cost of the component on an FPGA; see `fpga.synthesize`."""
+    return fpga.synthesize(
+        component.verilog,
+        component.top,
+        work=work,
+        target=target,
+        speed=speed,
+        frequencies_mhz=frequencies_mhz,
+        seeds=seeds,
+        time_limit=time_limit,
+        stages=stages,
+    )

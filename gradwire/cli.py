@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from fpga_flows.components import COMPONENTS, Component, best_stages
-from fpga_flows.ecp5 import TARGETS, check_target
+from fpga_flows.fpga import TARGETS, TIME_LIMIT, check_speed
 from fpga_flows.ulx3s import BOARDS, CLOCK_MHZ, check_board
 from gradwire import (
     __version__,
@@ -35,6 +35,7 @@ from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_sig
 from gradwire.files import check_folder, write_files
 from gradwire.models import report
 from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
+from gradwire.placing import Placing, parse_frequencies
 from gradwire.sdram import supply as sdram_supply
 from gradwire.training import (
     SAMPLES,
@@ -784,11 +785,38 @@ def synth(
     ] = None,
     seed: Annotated[int, typer.Option(parser=_whole, metavar="S", help="Of the placement.")] = SEED,
     seeds: Annotated[
-        int,
+        int | None,
         typer.Option(
-            parser=_whole, metavar="N", help="Placements of a component: the median one counts."
+            parser=_whole,
+            metavar="N",
+            help="Placements, as many at a time as there are processors: the median one counts. 1 "
+            "of a machine, 3 of a component by default.",
+            show_default=False,
         ),
-    ] = 3,
+    ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="6|7|8",
+            help="Speed grade of an ECP5; 6, the slowest, by default.",
+            show_default=False,
+        ),
+    ] = None,
+    frequency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MHZ[,MHZ...]",
+            help="Clock frequencies that placements aim at, each with all seeds. 100 of a machine, "
+            "150 of a component by default.",
+            show_default=False,
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            parser=_number, metavar="MINUTES", help="Longest run of a tool before it is given up."
+        ),
+    ] = TIME_LIMIT / 60,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -804,15 +832,24 @@ def synth(
     """Synthesize a machine for an FPGA, place and route it: its clock frequency and its cells.
 
     Or one arithmetic component, alone between registers, on an FPGA or in 45 nm standard cells.
+    Placements that are finished are kept: asked for again, they are there at once.
     """
     check_seed(seed)
+    aims = (100.0 if component is None else 150.0,)
+    asked = Placing(
+        seed=seed,
+        seeds=(1 if component is None else 3) if seeds is None else seeds,
+        speed=speed,
+        frequencies_mhz=aims if frequency is None else parse_frequencies(frequency),
+        time_limit=60 * time_limit,
+    )
     if component is None:
         if topology is None:
             raise InputError("synth needs a topology, such as 3-3-3-1, or --component")
         for option, value in (("stages", stages), ("dsps", dsps), ("liberty", liberty)):
             if value is not None:
                 raise InputError(f"--{option} is for --component")
-        check_target(target)
+        check_speed(target, speed)
     else:
         _check_component_alone(topology, chosen)
     with Reporter(quiet=as_json) as reporter:
@@ -820,7 +857,7 @@ def synth(
             schedule = _schedule(reporter, topology, chosen)
             work = output or Path("build") / f"{schedule.design.name}-{target}"
             check_folder(work)
-            found = machine.synthesize(schedule, target, seed, work, reporter)
+            found = machine.synthesize(schedule, target, asked, work, reporter)
             parts = tables.synthesis(found)
         else:
             part = Component(
@@ -831,9 +868,7 @@ def synth(
             )
             work = output or Path("build") / f"{part.top}-{target}"
             check_folder(work)
-            found = alone.synthesize(
-                part, target, work, reporter, library=liberty, seed=seed, seeds=seeds
-            )
+            found = alone.synthesize(part, target, work, reporter, library=liberty, asked=asked)
             parts = alone.table(found)
     _show(as_json, found, parts)
 

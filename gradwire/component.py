@@ -7,6 +7,7 @@ from fpga_flows import components, liberty, nangate45
 from fpga_flows.components import Component
 from gradwire.console import Reporter
 from gradwire.files import naming
+from gradwire.placing import Placing, fmax, told
 from gradwire.tables import facts
 
 
@@ -17,18 +18,16 @@ def synthesize(
     reporter: Reporter,
     *,
     library: Path | None = None,
-    seed: int = 1,
-    seeds: int = 3,
+    asked: Placing | None = None,
 ) -> dict[str, Any]:
     """Synthesize; returns what `gradwire synth --component --json` prints.
 
-    Netlists and logs go to `work`. `library` is the Liberty file; `seed` and `seeds` are for FPGAs.
+    Netlists and logs go to `work`. `library` is the Liberty file; `asked` is for FPGAs.
     Raises InputError for an unknown target, a Liberty file that is not named or not there, or a
     folder that cannot be written, ToolError when a tool is missing or fails, or cannot use the
     library.
     """
     components.check_target(target)
-    stages = reporter.stages("synthesis")
     found: dict[str, Any] = {
         "component": component.name,
         "format": component.format.name,
@@ -38,6 +37,7 @@ def synthesize(
     }
     if target == nangate45.TARGET:
         file = liberty.find(library)
+        stages = reporter.stages("synthesis")
         with naming(work):
             cells = components.on_nangate45(component, liberty=file, work=work, progress=stages)
         found |= {
@@ -49,22 +49,31 @@ def synthesize(
             "script": cells.script,
             "log": str(cells.log),
         }
+        stages.done()
     else:
-        with naming(work):
-            placed = components.on_ecp5(
-                component, work=work, target=target, seed=seed, seeds=seeds, progress=stages
+        asked = asked or Placing(seeds=3, frequencies_mhz=(150.0,))
+        with naming(work), asked.keeping():
+            placed = components.on_fpga(
+                component,
+                work=work,
+                target=target,
+                speed=asked.speed,
+                frequencies_mhz=asked.frequencies_mhz,
+                seeds=asked.numbers,
+                time_limit=asked.time_limit,
+                stages=reporter.stages,
             )
         found |= {
             "luts": placed.luts,
             "ffs": placed.ffs,
             "dsps": placed.dsps,
             "cells": placed.luts,
-            "seeds": seeds,
+            "seeds": asked.seeds,
             "fmax_mhz": placed.fmax_mhz,
             "timing_by": "nextpnr",
             "log": str(placed.log),
+            **told(placed),
         }
-    stages.done()
     return found
 
 
@@ -72,16 +81,16 @@ def table(found: dict[str, Any]) -> list[object]:
     """What `synthesize` found, for people."""
     rows: list[tuple[str, object]] = []
     if "area_um2" in found:
-        fmax = f"{found['fmax_mhz']:g} MHz, by {found['timing_by']}, without wires"
+        clock = f"{found['fmax_mhz']:g} MHz, by {found['timing_by']}, without wires"
         rows += [
             ("area", f"{found['area_um2']:,.0f} um2"),
-            ("Fmax", fmax),
+            ("Fmax", clock),
             ("cells, flip-flops", f"{found['cells']:,}, {found['ffs']:,}"),
             ("ABC script", found["script"]),
         ]
     else:
         rows += [
-            ("Fmax", f"{found['fmax_mhz']:g} MHz, the median of {found['seeds']} placements"),
+            ("Fmax", fmax(found)),
             ("LUTs, flip-flops", f"{found['luts']:,}, {found['ffs']:,}"),
             ("DSPs", found["dsps"]),
         ]

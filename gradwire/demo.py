@@ -9,6 +9,7 @@ from typing import Any
 from gradwire import machine, training
 from gradwire.console import Reporter
 from gradwire.files import write_files
+from gradwire.placing import Placing
 from gradwire.results import simulated
 from gradwire.saved import archive
 from hw.design import parse_topology
@@ -27,8 +28,9 @@ def demo(folder: Path, task: training.Task, reporter: Reporter) -> dict[str, Any
     schedule = make_schedule(design_for(parse_topology(TOPOLOGY)))
     with reporter.working("generating the Verilog"):
         generated = machine.generate(schedule, folder)
+    asked = Placing(seed=training.SEED)
     synthesis = _in_background(
-        lambda: machine.synthesize(schedule, TARGET, training.SEED, folder / TARGET, reporter)
+        lambda: machine.synthesize(schedule, TARGET, asked, folder / TARGET, reporter)
     )
 
     def progress(what: str, done: int, total: int, note: str = "") -> None:

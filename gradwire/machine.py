@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from fpga_flows import ecp5
+from fpga_flows import fpga
 from gradwire.console import Reporter
 from gradwire.files import naming, write_files
 from gradwire.package.files import package
 from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
+from gradwire.placing import Placing, told
 from hw.axi.core import AxiCore
 from hw.core import Core
 from hw.errors import InputError
@@ -16,6 +17,9 @@ from hw.verilog import to_verilog
 
 #: What a generated core may have outside.
 BUSES = ("axi",)
+
+#: From so many PEs on, an array fills FPGAs: it is synthesized and placed by PEs.
+ARRAY = 12
 
 
 def generate(
@@ -53,28 +57,36 @@ def check_bus(bus: str | None) -> None:
 
 
 def synthesize(
-    schedule: Schedule, target: str, seed: int, work: Path, reporter: Reporter
+    schedule: Schedule, target: str, asked: Placing, work: Path, reporter: Reporter
 ) -> dict[str, Any]:
     """Synthesize, place and route; returns what `gradwire synth --json` prints.
 
     Netlists and logs go to `work`. Raises InputError for an unknown target or a folder
-    that cannot be written, ToolError when a tool is missing or fails.
+    that cannot be written, ToolError when a tool is missing or fails, or the machine does not fit.
     """
-    ecp5.check_target(target)
-    stages = reporter.stages("synthesis")
-    stages("Verilog")
-    verilog = to_verilog(Core(schedule))
-    with naming(work):
-        result = ecp5.synthesize(
-            verilog, schedule.design.name, work=work, target=target, seed=seed, progress=stages
+    fpga.check_speed(target, asked.speed)
+    design = schedule.design
+    with reporter.working("generating the Verilog"):
+        verilog = to_verilog(Core(schedule))
+    with naming(work), asked.keeping():
+        result = fpga.synthesize(
+            verilog,
+            design.name,
+            work=work,
+            target=target,
+            speed=asked.speed,
+            frequencies_mhz=asked.frequencies_mhz,
+            seeds=asked.numbers,
+            array=design.processing_elements >= ARRAY,
+            time_limit=asked.time_limit,
+            stages=reporter.stages,
         )
-    stages.done()
     clocks = schedule.clocks_per_iteration
     return {
-        "topology": schedule.design.topology,
-        "pes": schedule.design.processing_elements,
+        "topology": design.topology,
+        "pes": design.processing_elements,
         "target": result.target,
-        "seed": seed,
+        "seed": asked.seed,
         "fmax_mhz": result.fmax_mhz,
         "luts": result.luts,
         "ffs": result.ffs,
@@ -83,4 +95,5 @@ def synthesize(
         "clocks_per_iteration": clocks,
         "ns_per_iteration": round(clocks * 1000 / result.fmax_mhz, 1),
         "log": str(result.log),
+        **told(result),
     }

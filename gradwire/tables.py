@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gradwire import describe, paper
+from gradwire import describe, paper, placing
 from gradwire.training import Task, Trained
 from hw.schedule import Schedule, design_for, make_schedule
 from sim.cycles import CycleModel
@@ -219,13 +219,14 @@ def _samples(found: dict[str, Any]) -> str:
 def synthesis(found: dict[str, Any]) -> list[object]:
     """What `gradwire synth` found, from its JSON."""
     rows = [
-        ("Fmax", f"{found['fmax_mhz']:g} MHz"),
+        ("Fmax", placing.fmax(found)),
         ("LUTs, flip-flops", f"{found['luts']:,}, {found['ffs']:,}"),
         ("DSPs, BRAMs", f"{found['dsps']:,}, {found['brams']:,}"),
         ("time per iteration", _iteration(found)),
         ("log", found["log"]),
     ]
-    return [facts(f"{found['topology']} on {found['target']}, placed and routed", rows)]
+    title = f"{found['topology']} on {found['target']}, placed and routed"
+    return [facts(title, rows), *placing.tables(found)]
 
 
 def bitstream(found: dict[str, Any]) -> list[object]:

@@ -12,7 +12,7 @@ from fpga_flows.floorplan import MEMORY, MULTIPLIER, blocks, constrain, needed, 
 def there(request, tmp_path_factory):
     board = request.param
     folder = tmp_path_factory.mktemp("sites")
-    return sites(ulx3s.BOARDS[board][0], ulx3s.RESOURCES[board], folder)
+    return sites(ulx3s.BOARDS[board][0].options[0], ulx3s.RESOURCES[board], folder)
 
 
 def netlist(pes: int, memories: int) -> dict:

@@ -109,7 +109,7 @@ def test_a_small_machine_becomes_a_bitstream(tmp_path):
 def test_a_machine_that_misses_its_clock_becomes_none(tmp_path, monkeypatch):
     monkeypatch.setattr(ulx3s, "synthesize", lambda *_, **__: netlist())
     report = {"fmax": {"clk": {"achieved": 49.994}}}
-    monkeypatch.setattr(ulx3s.ecp5, "place_and_route", lambda *_, **__: report)
+    monkeypatch.setattr(ulx3s.fpga, "place_and_route", lambda *_, **__: report)
     said = "ulx3s-85f misses its clock of 50 MHz: 49.99 MHz with seed 7; log: .*nextpnr.log"
     with pytest.raises(ToolError, match=said):
         ulx3s.build(None, board="ulx3s-85f", clock_mhz=CLOCK, seed=7, work=tmp_path)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import gradwire
-from fpga_flows import ecp5
+from fpga_flows import fpga
+from fpga_flows.critical_path import Step
+from fpga_flows.utilization import ComponentCost
 from gradwire.console import Reporter
 from gradwire.paper import NEURON_CLOCKS
 from hw import tool
@@ -19,7 +21,18 @@ from sim.cycles import CycleModel
 from sim.golden import Golden
 
 COMMANDS = ("generate", "clocks", "train", "simulate", "synth", "board train", "demo")
-RESULT = ecp5.Result("ecp5-85k", 80.0, 7000, 3000, 20, 5, {}, log="nextpnr.log")
+PATH = (Step("vector memory", 5.5, 0.0), Step("PE 2 multiplier, stage 1", 3.0, 4.0))
+RESULT = fpga.Result(
+    "ecp5-85k",
+    "6",
+    7000,
+    3000,
+    20,
+    5,
+    {"luts": 83640, "ffs": 83640, "dsps": 156, "brams": 208},
+    (ComponentCost("PE: adder", 3, 1944, 386, 0, 0),),
+    (fpga.Placement(1, 100.0, 80.0, PATH, "nextpnr.log"),),
+)
 
 
 def test_version_is_the_package_s(run, request):
@@ -347,19 +360,51 @@ def test_synth_json(run, run_json, folder, monkeypatch):
         assert f"module {top}(" in verilog
         return RESULT
 
-    monkeypatch.setattr(ecp5, "synthesize", synthesize)
+    monkeypatch.setattr(fpga, "synthesize", synthesize)
     found = run_json("synth", "3-3-3-1", "--target", "ecp5-85k", "--seed", "7")
-    assert (asked["top"], asked["target"], asked["seed"]) == ("gradwire_3_3_3_1_p3", "ecp5-85k", 7)
+    assert (asked["top"], asked["target"]) == ("gradwire_3_3_3_1_p3", "ecp5-85k")
+    assert (list(asked["seeds"]), asked["array"]) == ([7], False)
     expected = {"fmax_mhz": 80.0, "luts": 7000, "ffs": 3000, "dsps": 20, "brams": 5}
     assert found.items() >= expected.items()
     assert (found["target"], found["log"]) == ("ecp5-85k", "nextpnr.log")
     assert found["ns_per_iteration"] == pytest.approx(found["clocks_per_iteration"] * 12.5)
     shown = run("synth", "3-3-3-1")
     assert shown.exit_code == 0 and "80 MHz" in shown.stdout
+    assert found["components"][0]["name"] == "PE: adder" in shown.stdout
+    assert found["critical_path"][1]["component"] == "PE 2 multiplier, stage 1" in shown.stdout
+    assert "Longest path, 12.50 ns" in shown.stdout
+    run("synth", "3-3-3-1", "--seeds", "4", "--speed", "8", "--frequency", "60,80")
+    assert (list(asked["seeds"]), asked["speed"]) == ([1, 2, 3, 4], "8")
+    assert asked["frequencies_mhz"] == (60.0, 80.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seeds", "0"], "seeds must be at least 1, not 0"),
+        (["--speed", "5"], "speed of ecp5-85k must be one of 6, 7, 8, not '5'"),
+        (["--frequency", "50,-1"], "frequency must be above 0 MHz, not -1"),
+        (["--frequency", "fast"], "frequency must be numbers joined by commas, not 'fast'"),
+        (["--time-limit", "0"], "time limit must be above 0 minutes, not 0"),
+    ],
+)
+def test_bad_placements(fails, words, said):
+    assert fails("synth", "3-3-3-1", *words) == f"gradwire: {said}\n"
+
+
+def test_interrupted_placements(fails, monkeypatch):
+    def synthesize(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fpga, "synthesize", synthesize)
+    line = fails("synth", "3-1", "--seeds", "2", code=130)
+    assert (
+        line == "gradwire: interrupted: placements that were finished are kept for the next call\n"
+    )
 
 
 def test_demo_with_a_quick_synthesis(run, folder, simulator_3_3_3_1, monkeypatch):
-    monkeypatch.setattr(ecp5, "synthesize", lambda *_, **__: RESULT)
+    monkeypatch.setattr(fpga, "synthesize", lambda *_, **__: RESULT)
     result = run("demo", "--samples", "50", "--tests", "20")
     assert result.exit_code == 0, result.stderr
     for text in ("exact", "442", "10.6 ms", "80 MHz", "measured", "Files: build/demo"):
@@ -376,7 +421,7 @@ def test_demo_tells_at_once_that_synthesis_failed(fails, monkeypatch):
     def synthesize(*_, **__):
         raise tool.ToolError("Yosys failed")
 
-    monkeypatch.setattr(ecp5, "synthesize", synthesize)
+    monkeypatch.setattr(fpga, "synthesize", synthesize)
     line = fails("demo", "--samples", "1000000", "--json", code=1)
     assert line == "gradwire: Yosys failed\n"
 

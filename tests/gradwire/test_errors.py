@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fpga_flows import ecp5
+from fpga_flows import fpga
 from gradwire import training
 from hw import tool
 from sim import simulator
@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_during_synthesis(fails, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(ecp5, "synthesize", full)
+    monkeypatch.setattr(fpga, "synthesize", full)
     line = fails("synth", "3-1", "-o", "out")
     assert line == "gradwire: output folder out cannot be written: No space left on device\n"
 

