@@ -328,6 +328,7 @@ module core_bench;
   end
 `endif
   logic [31:0] bias_marks[`BIAS_WORDS];
+`ifndef OUTSIDE
 `ifdef HAS_BIAS_BANK
   logic [31:0] bias_checksum, bias_total;
   logic [`BIAS_BITS-1:0] bias_word;
@@ -342,6 +343,7 @@ module core_bench;
       end else bias_checksum <= bias_total;
     end
   end
+`endif
 `endif
 
   function automatic logic [31:0] turned(input logic [31:0] word, input logic [4:0] left);
