@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import signal
 import sys
@@ -199,7 +200,9 @@ class Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = FAILED
         except OSError as error:
-            code = _say(": ".join(filter(None, [error.filename, error.strerror])), BAD_INPUT)
+            full = error.errno == errno.ENOSPC
+            said = ": ".join(filter(None, [error.filename, error.strerror]))
+            code = _say(said, FAILED if full else BAD_INPUT)
         except MemoryError:
             code = _say("out of memory: the network or the number of samples is too large", FAILED)
         except Exception as error:

@@ -1,19 +1,21 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hw.errors import InputError
+from hw.errors import InputError, ToolError
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write `files`, by name, to `folder`, which is made if it is not there; returns their paths.
 
     They are written under temporary names beside their places and then renamed, in order, so that
-    whatever happens, no file is half-written. Raises InputError when the folder cannot be written.
+    whatever happens, no file is half-written. Raises InputError when the folder cannot be written,
+    ToolError when the disk is full.
     """
     written: dict[Path, Path] = {}
     try:
@@ -49,7 +51,10 @@ def check_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block, which writes to `folder`, into an InputError that names it."""
+    """Turn an OSError of the block, which writes to `folder`, into an InputError that names it.
+
+    It is a ToolError if the disk is full.
+    """
     try:
         yield
     except OSError as error:
@@ -59,7 +64,9 @@ def naming(folder: Path) -> Iterator[None]:
         why = error.strerror or str(error)
         if isinstance(error, FileExistsError) and not folder.is_dir():
             why = "it is a file"
-        raise InputError(f"output folder {folder} cannot be written: {why}") from None
+        said = f"output folder {folder} cannot be written: {why}"
+        # A full disk is no one's bad input.
+        raise (ToolError if error.errno == errno.ENOSPC else InputError)(said) from None
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradwire.files import check_folder, write_files
-from hw.errors import InputError
+from hw.errors import InputError, ToolError
 
 
 def names(folder):
@@ -41,7 +41,7 @@ def test_a_crash_while_writing_leaves_what_was_there(tmp_path, monkeypatch, cras
         real(path, mode)
 
     monkeypatch.setattr(Path, "chmod", chmod)
-    with pytest.raises((KeyboardInterrupt, InputError)):
+    with pytest.raises((KeyboardInterrupt, ToolError)):
         write_files(tmp_path, {"x": b"new", "y": b"new"})
     assert names(tmp_path) == ["x"]
     assert (tmp_path / "x").read_bytes() == b"old"
