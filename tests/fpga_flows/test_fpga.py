@@ -244,7 +244,15 @@ def test_a_tool_that_hangs(tmp_path, monkeypatch):
         fpga.place_and_route([], "ecp5-85k", 50, 1, tmp_path, lambda stage: None, time_limit=1)
 
 
-@pytest.mark.parametrize("target", ["ice40-up5k", "ice40-hx8k", "gowin-gw2a-18", "ecp5-12k"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "ice40-up5k",
+        "gowin-gw2a-18",
+        # Without multipliers, products are large.
+        pytest.param("ice40-hx8k", marks=pytest.mark.slow),
+    ],
+)
 def test_every_family(target, tmp_path, multiplying):
     result = fpga.synthesize(multiplying, "multiplying", target=target, work=tmp_path)
     assert 20 < result.fmax_mhz < 600
