@@ -47,8 +47,3 @@ def _steps(delays: Iterable[Mapping[str, Any]]) -> Iterable[Step]:
             logic += delay["delay"]
     if name is not None:
         yield Step(name, round(logic, 2), round(routing, 2))
-
-
-def in_words(path: Iterable[Step]) -> str:
-    """The path as one line."""
-    return " -> ".join(step.component for step in path)

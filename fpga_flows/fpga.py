@@ -19,7 +19,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -499,11 +499,3 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def to_json(result: Result) -> dict[str, Any]:
-    """The result as JSON has it."""
-    found = asdict(result)
-    for placed in found["placements"]:
-        placed["log"] = str(placed["log"])
-    return found
