@@ -26,6 +26,7 @@ PARTS = {
     "vectors": "vector memory",
     "biases": "bias bank",
     "initializer": "weight initializer",
+    "losses": "loss unit",
     "weight_memory": "unified weight memory",
     "input_walker": "input loader",
 }

@@ -289,6 +289,7 @@ module core_bench;
   assign now = clocks[31:0];
   always_ff @(posedge clk) begin
     if (busy && prediction_valid) $fwrite(prediction_log, "%u%u", now, prediction);
+    if (busy && loss_valid) $fwrite(loss_log, "%u%u", now, loss);
   end
 `ifndef OUTSIDE
   always_ff @(posedge clk) begin
@@ -298,7 +299,6 @@ module core_bench;
         $fwrite(activation_log, "%u%u", now, `MACHINE.forward.activation);
       if (`MACHINE.backpropagation.delta_valid || `MACHINE.backpropagation.input_delta_valid)
         $fwrite(delta_log, "%u%u", now, `MACHINE.backpropagation.delta);
-      if (loss_valid) $fwrite(loss_log, "%u%u", now, loss);
       if (log_weights && `MACHINE.neurons.`WRITE)
         $fwrite(weight_log, "%u%u%u", now, 32'(`MACHINE.neurons.`WRITE_ADDRESS), `SUMS);
 `ifdef HAS_BIAS_BANK

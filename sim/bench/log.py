@@ -273,8 +273,8 @@ class Checker:
     ----------
     expected : by the models.
     folder : with the bench's files.
-    outside : the core was a netlist, of which the bench sees the ports alone: predictions, runs
-        and the weights at the end.
+    outside : the core was a netlist, of which the bench sees the ports alone: predictions, losses,
+        runs and the weights at the end.
     """
 
     def __init__(self, expected: Expected, folder: Path, *, outside: bool = False) -> None:
@@ -301,6 +301,9 @@ class Checker:
             "prediction",
             CycleModel.predictions,
         )
+        if e.design.loss:
+            output = len(e.design.layers) - 1
+            self._stream("losses.log", e.losses, [(output, 0)], "loss", CycleModel.losses)
         self._runs()
         self._final(final)
         if not self.outside:
@@ -314,9 +317,6 @@ class Checker:
             "activations.log", e.activations, e.neurons, "activation", CycleModel.activations
         )
         self._stream("deltas.log", e.deltas, e.delta_neurons, "delta", CycleModel.deltas)
-        if e.design.loss:
-            output = len(e.design.layers) - 1
-            self._stream("losses.log", e.losses, [(output, 0)], "loss", CycleModel.losses)
         if e.weights:
             self._weights()
         self._checksums("checksums.log", e.checksums, CycleModel.updates, e.design.weight_layers)

@@ -129,8 +129,8 @@ def simulate(
         come through the core's stream.
     netlist : Verilog files, and Verilator control files, that stand in for the core: its module,
         name and ports, made of the cells of a target, whose models are among them. Of it the
-        predictions, each with its clock, the clocks of the runs and all weights at the end are
-        compared: what the models say of the inside has no names there.
+        predictions and losses, each with its clock, the clocks of the runs and all weights at the
+        end are compared: what the models say of the inside has no names there.
 
     The first SIGINT (Ctrl-C) while the RTL is being simulated ends the run in progress after its
     sample or batch; what ran is compared. The second one interrupts as usual. Only in Python's main
