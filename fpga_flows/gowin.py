@@ -24,7 +24,8 @@ FAMILY = Family(
         "ffs": {
             f"DFF{kind}{enable}": 1 for kind in ("", "S", "R", "P", "C") for enable in ("", "E")
         },
-        "dsps": {"MULT18X18": 1},
+        # Two of 9 bits have the place of one of 18; each counts, as they may stand alone.
+        "dsps": {"MULT9X9": 1, "MULT18X18": 1, "MULT36X36": 4},
         "brams": dict.fromkeys(
             ("SDPB", "SDPX9B", "DPB", "DPX9B", "SP", "SPX9", "pROM", "pROMX9"), 1
         ),
