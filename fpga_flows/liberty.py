@@ -4,6 +4,7 @@ No such file comes with gradwire: the user points at one. What is wrong with it 
 once than by the tools, which take a part of a library for a whole one.
 """
 
+import functools
 import gzip
 import os
 import re
@@ -20,6 +21,8 @@ VARIABLE = "GRADWIRE_LIBERTY"
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _STRING = re.compile(r'"[^"]*"')
 _CELL = re.compile(r'\bcell\s*\(\s*"?([\w.$]+)"?\s*\)\s*\{')
+_AREA = re.compile(r"\barea\s*:\s*([\d.]+)")
+_OUTPUT = re.compile(r'\bpin\s*\(\s*"?(\w+)"?\s*\)\s*\{[^{}]*?\bdirection\s*:\s*"?output')
 _FLIP_FLOP = re.compile(r"\bff\s*\([^)]*\)\s*\{")
 _TABLE = r"\b(?:{kind})\s*\([^)]*\)\s*\{{[^{{}}]*?\bvalues\s*\(([^)]*)\)"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -27,7 +30,7 @@ _WIRE_LOAD = re.compile(r"^\s*default_wire_load\s*:.*$", re.MULTILINE)
 _TIME_UNIT = re.compile(r'\btime_unit\s*:\s*"(\d+)\s*([pn])s"')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Liberty:
     """A whole library that has flip-flops.
 
@@ -56,6 +59,16 @@ class Liberty:
         to_output = self._worst(cell, "cell_rise|cell_fall")
         setup = self._worst(cell, "rise_constraint|fall_constraint")
         return (to_output + setup) * self._unit_ns
+
+    def area_um2(self, cell: str) -> float:
+        """Area of `cell` in um2; 0 where the library does not say."""
+        found = _AREA.search(self.cells[cell])
+        return float(found[1]) if found else 0.0
+
+    @functools.cached_property
+    def outputs(self) -> Mapping[str, frozenset[str]]:
+        """Names of the output pins of each cell."""
+        return {name: frozenset(_OUTPUT.findall(body)) for name, body in self.cells.items()}
 
     @property
     def _unit_ns(self) -> float:

@@ -36,7 +36,7 @@ With the library's default wire load, the chosen ones would be timed at 864 and 
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,9 @@ SCRIPTS = {
 # It knows no flip-flops, and without a driver expects any of them to drive any load at once.
 _DRIVER = "BUF_X1"
 _LOAD_FF = 2
+
+# Longest run of a tool in seconds: minutes, with much to spare.
+TIMEOUT = 1800.0
 
 # Clock buffers and gates are for clock trees, which are not built here.
 _SPARED = "CLK*"
@@ -182,11 +185,13 @@ def synthesize(
     (work / "core.v").write_text(verilog, encoding="utf-8")
     harness = yosys.harness(yosys.ports(top, work), top)
     (work / "harness.v").write_text(harness, encoding="utf-8")
-    (work / "core.sdc").write_text(_surroundings(library), encoding="utf-8")
+    (work / "core.sdc").write_text(surroundings(library), encoding="utf-8")
     (work / "harness.abc").write_text("strash\nmap\n", encoding="utf-8")
     yosys.run([line.format(top=top) for line in _ELABORATE], work, "elaborate.log")
     progress("mapping")
-    used = _map([script] if script else list(SCRIPTS), _delay_ps(library, frequency_mhz), work)
+    commands = [line.format(spared=_SPARED) for line in _MAPPING]
+    delay = delay_ps(library, frequency_mhz)
+    used = map_with([script] if script else list(SCRIPTS), delay, work, commands)
     area, cells = _cells(library, top, work)
     progress("timing")
     sta = shutil.which(tool.executable("sta")) if opensta else None
@@ -203,26 +208,31 @@ def synthesize(
     )
 
 
-def _surroundings(library: Liberty) -> str:
+def surroundings(library: Liberty) -> str:
+    """For ABC: what drives the logic, and what is behind it."""
     driver = f"set_driving_cell {_DRIVER}\n" if _DRIVER in library.cells else ""
     return f"{driver}set_load {_LOAD_FF}\n"
 
 
-def _delay_ps(library: Liberty, frequency_mhz: float) -> int:
-    """What a period leaves to the logic between two flip-flops."""
+def delay_ps(library: Liberty, frequency_mhz: float) -> int:
+    """What a period leaves to the logic between two flip-flops, in ps."""
     overhead = min(library.overhead_ns(cell) for cell in library.flip_flops)
     return max(round(1e6 / frequency_mhz - 1e3 * overhead), 1)
 
 
-def _map(scripts: list[str], delay_ps: int, work: Path) -> str:
-    """Map with the first of the scripts that ABC survives; returns its name."""
+def map_with(scripts: Sequence[str], delay_ps: int, work: Path, mapping: Sequence[str]) -> str:
+    """Run Yosys' commands `mapping`, which call ABC with core.abc, in the folder `work`.
+
+    That is the first of `scripts`, keys of `SCRIPTS`, that ABC survives; returns it. Raises
+    ToolError when there is none, or Yosys fails or takes too long.
+    """
     log = work / "yosys.log"
     for name in scripts:
         commands = SCRIPTS[name].format(D=delay_ps).replace("; ", "\n")
         (work / "core.abc").write_text(commands + "\n", encoding="utf-8")
         (work / "stats.txt").unlink(missing_ok=True)
         try:
-            yosys.run_with_abc([line.format(spared=_SPARED) for line in _MAPPING], work, log.name)
+            yosys.run_with_abc(mapping, work, log.name, timeout=TIMEOUT)
         except ToolError as error:
             # ABC's `retime` crashes on some networks, and not on others of the same function.
             if _no_output(error):
@@ -266,7 +276,15 @@ def _by_opensta(sta: str, work: Path) -> float:
 
 def _by_abc(library: Liberty, cells: Mapping[str, int], work: Path) -> float:
     """Shortest clock period in ns."""
-    # One line: name, inputs, outputs, gates, area in um2, delay in ps.
-    logic = float((work / "stats.txt").read_text(encoding="utf-8").split()[-1]) / 1e3
+    logic = abc_delay_ns(work)
     used = [cell for cell in library.flip_flops if cell in cells]
     return logic + max((library.overhead_ns(cell) for cell in used), default=0.0)
+
+
+def abc_delay_ns(work: Path) -> float:
+    """ABC's delay of the logic that it mapped last in `work`, in ns; 0 where there was none."""
+    file = work / "stats.txt"
+    if not file.is_file():
+        return 0.0
+    # One line: name, inputs, outputs, gates, area in um2, delay in ps.
+    return float(file.read_text(encoding="utf-8").split()[-1]) / 1e3

@@ -5,8 +5,8 @@ that nothing here needs. It is looked for in this Python, or in the one that $GR
 names. A macro takes it seconds to a minute, so that every price is kept in the cache.
 
 A bank is made of macros of powers of two, from `SMALLEST` words (OpenRAM makes 16 rows at least) to
-`LARGEST`: as many of the largest as are full, and one that holds the rest. What chooses between
-several macros is not priced.
+`LARGEST`, or fewer: as many of the largest as are full, and one that holds the rest. What chooses
+between several macros is not priced.
 
 What the models are good for, and what they are not, stands in docs/sram.md.
 """
@@ -70,15 +70,19 @@ class Bank:
     price: Price
 
 
-def split(words: int) -> tuple[int, ...]:
+def split(words: int, largest: int = LARGEST) -> tuple[int, ...]:
     """Words of the macros that make a bank of `words` words; at least as many.
+
+    No macro has more words than `largest`, a power of two.
 
     >>> split(2530)
     (1024, 1024, 512)
+    >>> split(700, 256)
+    (256, 256, 256)
     """
-    whole, rest = divmod(words, LARGEST)
+    whole, rest = divmod(words, largest)
     last = (max(SMALLEST, 1 << (rest - 1).bit_length()),) if rest else ()
-    return (LARGEST,) * whole + last
+    return (largest,) * whole + last
 
 
 class OpenRAM:
@@ -106,6 +110,7 @@ class OpenRAM:
         bits: int = 32,
         ports: str = "1r1w",
         *,
+        largest: int = LARGEST,
         progress: Callable[[str], None] = lambda stage: None,
     ) -> Bank:
         """Price of a bank.
@@ -114,6 +119,7 @@ class OpenRAM:
             words: Words that it must hold; macros have powers of two.
             bits: Bits of a word.
             ports: "1r1w", a port that reads and one that writes, or "1rw", one that does either.
+            largest: Most words of a macro, a power of two.
             progress: Called with the shape of each macro that is not in the cache.
 
         Raises:
@@ -126,7 +132,7 @@ class OpenRAM:
             raise InputError(f"bits of a bank must be 1 to {_MOST_BITS}, not {bits}")
         if ports not in PORTS:
             raise InputError(f"ports of a bank must be one of {', '.join(PORTS)}, not {ports!r}")
-        macros = split(words)
+        macros = split(words, largest)
         prices = {size: self._macro(size, bits, ports, progress) for size in set(macros)}
         each = [prices[size] for size in macros]
         return Bank(

@@ -40,7 +40,7 @@ def run(script: Sequence[str], work: Path, log: str, *, timeout: float | None = 
     tool.run(command, tool=_NAME, log=work / log, cwd=work, timeout=timeout)
 
 
-def run_with_abc(script: Sequence[str], work: Path, log: str) -> None:
+def run_with_abc(script: Sequence[str], work: Path, log: str, timeout: float | None = None) -> None:
     """As `run`, for a script that calls ABC.
 
     ABC, which is linked into this Yosys, takes standard output with it when it ends or crashes, so
@@ -50,7 +50,7 @@ def run_with_abc(script: Sequence[str], work: Path, log: str) -> None:
     output = record.with_suffix(".out")
     command = [tool.executable(_COMMAND), "-Q", "-T", "-l", log, "-p", "; ".join(script)]
     try:
-        tool.run(command, tool=_NAME, log=output, cwd=work)
+        tool.run(command, tool=_NAME, log=output, cwd=work, timeout=timeout)
     except ToolError as error:
         text = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
         if "ERROR: " not in text:

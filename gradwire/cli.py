@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +14,13 @@ import typer
 
 from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.fpga import TARGETS, TIME_LIMIT, check_speed
+from fpga_flows.liberty import find as find_library
 from fpga_flows.ulx3s import BOARDS, CLOCK_MHZ, check_board
 from gradwire import (
     __version__,
     bitstream,
     board,
+    cells,
     describe,
     machine,
     memory,
@@ -49,7 +51,13 @@ from gradwire.training import (
 from hw import tool
 from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design, parse_topology
 from hw.errors import InputError
-from hw.schedule import Schedule, design_for, make_schedule
+from hw.schedule import (
+    FREQUENCIES,
+    NANGATE45_FREQUENCIES,
+    Schedule,
+    design_for,
+    make_schedule,
+)
 from hw.sdram.chips import CHIPS, SdramTiming, find_chip
 
 app = typer.Typer(
@@ -753,9 +761,7 @@ def synth(
     ] = None,
     target: Annotated[
         str,
-        typer.Option(
-            help=f"FPGA: {', '.join(TARGETS)}; components also in standard cells: nangate45."
-        ),
+        typer.Option(help=f"FPGA: {', '.join(TARGETS)}; standard cells: {cells.TARGET}."),
     ] = main_job.TARGET,
     stages: Annotated[
         int | None,
@@ -780,6 +786,15 @@ def synth(
         typer.Option(
             metavar="F",
             help="Liberty file of the standard cells; $GRADWIRE_LIBERTY by default.",
+            show_default=False,
+        ),
+    ] = None,
+    energy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="red|digits|idx:FOLDER",
+            help="Of a machine in standard cells: simulate the netlist as it trains on this data, "
+            "and measure its energy.",
             show_default=False,
         ),
     ] = None,
@@ -829,10 +844,11 @@ def synth(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Synthesize a machine for an FPGA, place and route it: its clock frequency and its cells.
+    """Synthesize a machine: its clock frequency and its area.
 
-    Or one arithmetic component, alone between registers, on an FPGA or in 45 nm standard cells.
-    Placements that are finished are kept: asked for again, they are there at once.
+    For an FPGA, placed and routed, or in 45 nm standard cells, before layout. Or one arithmetic
+    component, alone between registers. Placements that are finished are kept: asked for again, they
+    are there at once.
     """
     check_seed(seed)
     aims = (100.0 if component is None else 150.0,)
@@ -846,19 +862,33 @@ def synth(
     if component is None:
         if topology is None:
             raise InputError("synth needs a topology, such as 3-3-3-1, or --component")
-        for option, value in (("stages", stages), ("dsps", dsps), ("liberty", liberty)):
+        for option, value in (("stages", stages), ("dsps", dsps)):
             if value is not None:
                 raise InputError(f"--{option} is for --component")
-        check_speed(target, speed)
+        if target == cells.TARGET:
+            liberty = find_library(liberty)
+        else:
+            check_speed(target, speed)
+            for option, value in (("liberty", liberty), ("energy", energy)):
+                if value is not None:
+                    raise InputError(f"--{option} is for --target {cells.TARGET}, not {target}")
     else:
         _check_component_alone(topology, chosen)
+        if energy is not None:
+            raise InputError("--component takes no --energy: that is a machine's")
     with Reporter(quiet=as_json) as reporter:
         if component is None:
-            schedule = _schedule(reporter, topology, chosen)
+            in_cells = target == cells.TARGET
+            frequencies = NANGATE45_FREQUENCIES if in_cells else FREQUENCIES
+            schedule = _schedule(reporter, topology, chosen, frequencies)
             work = output or Path("build") / f"{schedule.design.name}-{target}"
             check_folder(work)
-            found = machine.synthesize(schedule, target, asked, work, reporter)
-            parts = tables.synthesis(found)
+            if in_cells:
+                found = cells.synthesize(schedule, work, reporter, liberty, energy)
+                parts = cells.table(found)
+            else:
+                found = machine.synthesize(schedule, target, asked, work, reporter)
+                parts = tables.synthesis(found)
         else:
             part = Component(
                 name=component,
@@ -906,12 +936,17 @@ def demo(
     _fail_unless_exact(found["simulate"])
 
 
-def _schedule(reporter: Reporter, topology: str, chosen: dict[str, Any]) -> Schedule:
+def _schedule(
+    reporter: Reporter,
+    topology: str,
+    chosen: dict[str, Any],
+    frequencies: Mapping[tuple[int, int], float] = FREQUENCIES,
+) -> Schedule:
     layers = parse_topology(topology)
     more = _parameters(chosen)
     pes = chosen["pes"]
     with reporter.working("making the schedule"):
-        return make_schedule(design_for(layers, pes, **more))
+        return make_schedule(design_for(layers, pes, frequencies=frequencies, **more))
 
 
 def _parameters(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,6 +27,8 @@ _MOST_BATCH_COPIES = 4
 # Fmax in MHz by stages of multiplier and adder: of the network 3-3-3-1 on an ECP5, speed grade 6
 # (docs/results.md).
 FREQUENCIES = {(2, 3): 66.2, (3, 4): 76.5}
+# The same in 45 nm standard cells (docs/asic.md): one choice, with which 500 MHz are reached.
+NANGATE45_FREQUENCIES = {(2, 3): 551.0}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -164,12 +167,13 @@ def _training(design: Design) -> Program:
 def design_for(
     layers: tuple[int, ...],
     processing_elements: int | None = None,
+    frequencies: Mapping[tuple[int, int], float] = FREQUENCIES,
     **parameters: object,
 ) -> Design:
     """The design with which an iteration takes least time.
 
     What `parameters` (of Design) leave open is chosen: the mapping, for the fewest clocks, and the
-    stages of multiplier and adder, for clocks / frequency (`FREQUENCIES`): small networks are all
+    stages of multiplier and adder, for clocks / frequency (`frequencies`): small networks are all
     latency, large ones all frequency. `processing_elements` defaults to the widest layer, inputs
     apart. Raises InputError.
     """
@@ -177,15 +181,15 @@ def design_for(
     given = {name: value for name, value in parameters.items() if value is not None}
     choices: list[dict[str, object]] = [{}]
     if "multiplier_stages" not in given and "adder_stages" not in given:
-        choices = [{"multiplier_stages": m, "adder_stages": a} for m, a in FREQUENCIES]
+        choices = [{"multiplier_stages": m, "adder_stages": a} for m, a in frequencies]
     designs = [_mapped(layers, pes, given | choice) for choice in choices]
-    return min(designs, key=_iteration_time)
-
-
-def _iteration_time(design: Design) -> float:
-    """Of an iteration, in microseconds, as far as stages decide it."""
-    stages = design.multiplier_stages, design.adder_stages
-    return _clocks(design) / FREQUENCIES.get(stages, 1.0)
+    # Where stages are given, they decide nothing.
+    return min(
+        designs,
+        key=lambda design: (
+            _clocks(design) / frequencies.get((design.multiplier_stages, design.adder_stages), 1.0)
+        ),
+    )
 
 
 def _clocks(design: Design) -> float:

@@ -22,11 +22,15 @@ module core_bench;
   logic stop = 0;
 
   // The clock is made here: from Python it would cost a third of the time. `rst` is a register, so
-  // that nothing but the clock's edges has to be evaluated.
+  // that nothing but the clock's edges has to be evaluated. +reset=N holds it for N clocks.
   bit clk = 0;
   logic rst = 1;
+  int unsigned reset = 1;
   always #1 clk = !clk;
-  always_ff @(posedge clk) rst <= 0;
+  always_ff @(posedge clk) begin
+    reset <= reset - 1;
+    if (reset == 1) rst <= 0;
+  end
 
   typedef enum {
     LOAD, NEXT, WAIT, START, RUN, READ, LAST, DONE
@@ -66,6 +70,7 @@ module core_bench;
     $fclose(marks);
     log_weights = $test$plusargs("weights") != 0;
     ignored = $value$plusargs("gap=%d", gap);
+    ignored = $value$plusargs("reset=%d", reset);
   end
 
   // The core.
@@ -344,6 +349,22 @@ module core_bench;
     end
   end
 `endif
+`endif
+
+`ifdef PERIOD
+  // For the probes of a netlist: phase of each clock of an iteration, and when to count.
+  logic [31:0] phases[`PERIOD];
+  logic [31:0] phase;
+  logic counting, counted;
+  integer phase_file;
+  initial begin
+    phase_file = $fopen("phases.bin", "rb");
+    ignored = $fread(phases, phase_file);
+    $fclose(phase_file);
+  end
+  assign counting = busy && now >= `FIRST && now < `END;
+  assign phase = phases[(now-`FIRST)%`PERIOD];
+  assign counted = state == LAST;
 `endif
 
   function automatic logic [31:0] turned(input logic [31:0] word, input logic [4:0] left);

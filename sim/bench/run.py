@@ -49,6 +49,13 @@ BENCH = Path(__file__).parent
 # Weights are logged after every sample up to so many words; beyond only their checksums.
 _MOST_LOGGED = 50_000_000
 
+#: Ends the names of modules of the RTL in a netlist: PEs that are not simulated as cells.
+RTL = "_rtl"
+
+# Clocks for which a netlist is held in reset: registers of pipelines have no initial values there,
+# and some no reset.
+_NETLIST_RESET = 100
+
 _CHUNK = 4096  # samples that are converted at once
 
 
@@ -93,6 +100,22 @@ class Simulation:
     every_weight: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Counting:
+    """When a netlist's toggles are counted, and as whose.
+
+    Members
+    -------
+    phases : number of the phase in each clock of an iteration.
+    first, end : clock of the run from which, and before which, they are counted; `first` is the
+        first of an iteration.
+    """
+
+    phases: np.ndarray
+    first: int
+    end: int
+
+
 def simulate(
     schedule: Schedule,
     weights: Weights,
@@ -107,6 +130,8 @@ def simulate(
     initialize: int | None = None,
     timing: SdramTiming | None = None,
     netlist: Sequence[Path] = (),
+    mapped: str | None = None,
+    counting: Counting | None = None,
 ) -> Simulation:
     """Run the RTL of `schedule` and both models over `runs` and compare them.
 
@@ -131,6 +156,10 @@ def simulate(
         name and ports, made of the cells of a target, whose models are among them. Of it the
         predictions and losses, each with its clock, the clocks of the runs and all weights at the
         end are compared: what the models say of the inside has no names there.
+    mapped : Verilog of the core to simulate in place of the RTL: with its modules and ports, and
+        with the signals `observed` inside them.
+    counting : tells the probes of `mapped` (fpga_flows.gatesim) what to count; they leave files
+        named toggles.* in `keep`.
 
     The first SIGINT (Ctrl-C) while the RTL is being simulated ends the run in progress after its
     sample or batch; what ran is compared. The second one interrupts as usual. Only in Python's main
@@ -142,14 +171,26 @@ def simulate(
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         progress("building the simulator", 0, 1)
-        build = _build(schedule, timing, folder, waves is not None, optimize, netlist)
+        build = _build(
+            schedule, timing, folder, waves is not None, optimize, netlist, mapped, counting
+        )
         progress("building the simulator", 1, 1)
         _write_stimulus(schedule, weights if initialize is None else None, runs, timing, folder)
         total = sum(len(run.inputs) for run in runs)
         every_weight = not netlist and total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
         stopped = _run(
-            schedule, build, runs, folder, every_weight, waves, progress, seed, gap, initialize
+            schedule,
+            build,
+            runs,
+            folder,
+            every_weight,
+            waves,
+            progress,
+            seed,
+            gap,
+            1 if mapped is None else _NETLIST_RESET,
+            initialize,
         )
         seconds = time.monotonic() - began
         ran = _ran(runs, folder) if stopped else runs
@@ -205,23 +246,29 @@ def _build(
     waves: bool,
     optimize: int,
     netlist: Sequence[Path],
+    mapped: str | None,
+    counting: Counting | None,
 ) -> simulator.Build:
     supply = _supply(schedule, timing) if timing else []
-    parts = [*([] if netlist else [Core(schedule)]), *supply]
+    parts = [*([] if netlist or mapped else [Core(schedule)]), *supply]
     verilog = folder / "core.v"
-    verilog.write_text("".join(map(to_verilog, parts)), encoding="utf-8")
+    verilog.write_text((mapped or "") + "".join(map(to_verilog, parts)), encoding="utf-8")
     bench = folder / "core_bench.sv"
     # One file: the cache goes by the contents of the sources.
-    header = _header(schedule)
+    header = _header(schedule, in_pe=bool(schedule.design.broadcast_stages or mapped))
     if netlist:
         header += "`define OUTSIDE\n"
     if timing:
         header += _sdram_header(timing, *supply)
+    if counting:
+        header += f"`define PERIOD {len(counting.phases)}\n"
+        header += f"`define FIRST {counting.first}\n`define END {counting.end}\n"
+        (folder / "phases.bin").write_bytes(counting.phases.astype(">u4").tobytes())
     source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
     bench.write_text(source.replace('`include "core_bench.vh"\n', header), encoding="utf-8")
     pe = ProcessingElement(schedule)
     inputs = [port["name"] for port in port_list(pe) if port["direction"] == "input"]
-    repeated = {pe.module_name + (ENABLED if schedule.design.unified else ""): inputs}
+    repeated = {pe.module_name + _variant(schedule, mapped): inputs}
     return simulator.build(
         [*netlist, verilog, bench, *([sdram.MODEL] if timing else [])],
         "core_bench",
@@ -230,6 +277,13 @@ def _build(
         waves=waves,
         optimize=optimize,
     )
+
+
+def _variant(schedule: Schedule, mapped: str | None) -> str:
+    """What ends the name of the module of most PEs."""
+    if mapped and f"_pe{RTL}" in mapped:
+        return RTL
+    return ENABLED if schedule.design.unified else ""
 
 
 def _supply(schedule: Schedule, timing: SdramTiming) -> tuple[SampleSupply, SdramController]:
@@ -248,16 +302,24 @@ def _sdram_header(timing: SdramTiming, supply: SampleSupply, controller: SdramCo
     return "\n".join([*lines, ""])
 
 
-def _header(schedule: Schedule) -> str:
-    """The macros of core_bench.sv."""
+def observed(schedule: Schedule) -> tuple[str, ...]:
+    """Signals inside modules that the bench looks at, their ports apart."""
+    if not schedule.design.bias_words:
+        return ()
+    latency = 1 + schedule.latencies.adder
+    return f"update_{latency}", f"update_address_{latency}"
+
+
+def _header(schedule: Schedule, *, in_pe: bool) -> str:
+    """The macros of core_bench.sv; `in_pe` if it shall look for writes of weights in a PE."""
     design = schedule.design
-    address = WeightAddress(design)
+    port = WeightAddress(design)
     pes = range(design.processing_elements)
     sums = ", ".join(f"`MACHINE.neurons.pe_{index}.sum" for index in reversed(pes))
     written = schedule.latencies.sum
     write, write_address = f"write_{written}", f"write_address_{written}"
-    if design.broadcast_stages:
-        # As the PEs see it; the host's last words may come when a run has begun.
+    if in_pe:
+        # With broadcast stages, the host's last words may come when a run has begun.
         write = "pe_0.write && !`MACHINE.neurons.pe_0.host"
         write_address = "pe_0.write_address"
     lines = [
@@ -266,7 +328,7 @@ def _header(schedule: Schedule) -> str:
         f"`define ENABLE {'dut.weight_memory.enable' if design.unified else '1'}",
         f"`define WRITE {write}",
         f"`define WRITE_ADDRESS {write_address}",
-        f"`define ADDRESS_BITS {address.bank_bits + address.word_bits}",
+        f"`define ADDRESS_BITS {port.bank_bits + port.word_bits}",
         f"`define SUMS {{{sums}}}",
         f"`define COMBINED(count) ({' ^ '.join(map(_counted, pes))})",
         f"`define WORD_BITS {address_bits(design)}",
@@ -274,10 +336,10 @@ def _header(schedule: Schedule) -> str:
         f"`define BIAS_WORDS {len(below(design.bias_words))}",
     ]
     if design.bias_words:
-        latency = 1 + schedule.latencies.adder
+        update, address = observed(schedule)
         lines.append("`define HAS_BIAS_BANK")
-        lines.append(f"`define BIAS_WRITE update_{latency}")
-        lines.append(f"`define BIAS_ADDRESS update_address_{latency}")
+        lines.append(f"`define BIAS_WRITE {update}")
+        lines.append(f"`define BIAS_ADDRESS {address}")
         lines.append(f"`define BIAS_BITS {max(1, (design.bias_words - 1).bit_length())}")
     if design.input_deltas:
         lines.append("`define HAS_INPUT_DELTAS")
@@ -358,6 +420,7 @@ def _run(
     progress: Progress,
     seed: int,
     gap: int,
+    reset: int,
     initialize: int | None,
 ) -> bool:
     """Simulate; whether it was told to stop."""
@@ -368,7 +431,7 @@ def _run(
     words = len(addresses(design)) + design.record_words * (design.buffer_vectors + 1)
     log, stop = folder / "simulation.log", folder / "stop"
     stop.unlink(missing_ok=True)
-    plusargs = [f"+gap={gap}", *(["+weights"] if every_weight else [])]
+    plusargs = [f"+gap={gap}", f"+reset={reset}", *(["+weights"] if every_weight else [])]
     if initialize is not None:
         plusargs.append(f"+initialize={initialize}")
     try:

@@ -64,6 +64,9 @@ BAD = [
     (["simulate", "3-3-3-1", "--samples", "0", "--json"], ["samples", "0"]),
     (["synth", "3-3-3-1", "--target", "abacus"], ["target", "ecp5-85k", "'abacus'"]),
     (["synth", "3-3-3-1", "--seed", "-1"], ["seed", "-1"]),
+    (["synth", "3-1", "--liberty", "x.lib"], ["--liberty", "nangate45", "ecp5-85k"]),
+    (["synth", "3-1", "--energy", "red"], ["--energy", "nangate45", "ecp5-85k"]),
+    (["synth", "3-1", "--target", "nangate45", "--liberty", "x.lib"], ["x.lib", "no such file"]),
     (["demo", "--samples", "0"], ["samples", "0"]),
 ]
 
