@@ -13,72 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from hw.schedule import design_for
-from sim import datasets
+from sim import datasets, software
 from sim.golden import Golden, LearningRate, initial_weights
-
-try:
-    import torch
-except ImportError:
-    torch = None
 
 LAYERS = (784, 100, 100, 10)
 PES = 100
-RATE = 0.02
 ROUNDS = 5
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 
 def golden(activation, start):
-    design = design_for(LAYERS, PES, activation=activation)
-    return Golden(design, start, LearningRate(rate=RATE)).train
-
-
-def numpy_blas(activation, start):
-    """The same network and loss in plain numpy; additions in the order that BLAS likes."""
-    weights, biases = start.copy().weights, start.copy().biases
-    changes = [np.empty_like(w) for w in weights]
-    hidden = activation.split(",")[0]
-
-    def sigmoid(z):
-        return 1 / (1 + np.exp(-z))
-
-    def train(x, y):
-        a = [x]
-        for w, b in zip(weights[:-1], biases[:-1], strict=True):
-            z = w @ a[-1] + b
-            a.append(np.maximum(z, 0) if hidden == "relu" else sigmoid(z))
-        delta = sigmoid(weights[-1] @ a[-1] + biases[-1]) - y
-        for n in reversed(range(len(weights))):
-            slope = (a[n] > 0) if hidden == "relu" else a[n] * (1 - a[n])
-            below = (weights[n].T @ delta) * slope if n else None
-            scaled = np.float32(RATE) * delta
-            np.multiply(scaled[:, None], a[n], out=changes[n])
-            np.subtract(weights[n], changes[n], out=weights[n])
-            np.subtract(biases[n], scaled, out=biases[n])
-            delta = below
-
-    return train
-
-
-def pytorch(activation, start):
-    torch.set_num_threads(1)
-    hidden = torch.nn.ReLU if activation.split(",")[0] == "relu" else torch.nn.Sigmoid
-    model = torch.nn.Sequential()
-    for w, b in zip(start.weights, start.biases, strict=True):
-        layer = torch.nn.Linear(w.shape[1], w.shape[0])
-        layer.weight.data, layer.bias.data = torch.tensor(w), torch.tensor(b)
-        model.extend([layer, hidden()])
-    model = model[:-1]
-    # The sigmoid of the outputs is part of the loss.
-    loss = torch.nn.BCEWithLogitsLoss(reduction="sum")
-    optimizer = torch.optim.SGD(model.parameters(), RATE)
-
-    def train(x, y):
-        optimizer.zero_grad()
-        loss(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()
-        optimizer.step()
-
-    return train
+    design = design_for(LAYERS, PES, activation=",".join(activation))
+    return Golden(design, start, LearningRate(rate=software.RATE)).train
 
 
 def samples(folder, count):
@@ -109,9 +55,7 @@ def main():
     parser.add_argument("--samples", type=int, default=10_000)
     options = parser.parse_args()
     inputs, labels, what = samples(options.data, options.samples)
-    contenders = {"golden model": golden, "numpy with BLAS": numpy_blas}
-    if torch:
-        contenders["PyTorch"] = pytorch
+    contenders = {"golden model": golden} | software.contenders()
     table = Table(title=f"784-100-100-10, batch 1, one core, {what}")
     table.add_column("hidden layers")
     table.add_column("trained by")
@@ -119,13 +63,14 @@ def main():
     table.add_column("golden model to this", justify="right")
     for activation, gain in (("relu,relu,sigmoid", 1.4), ("sigmoid", 2.0)):
         start = initial_weights(LAYERS, 1, gain)
-        made = [make(activation, start) for make in contenders.values()]
+        each = activation.split(",") if "," in activation else [activation] * (len(LAYERS) - 1)
+        made = [make(tuple(each), start.copy()) for make in contenders.values()]
         rates = measure(made, inputs, labels)
         for name, rate in zip(contenders, rates, strict=True):
             table.add_row(activation.split(",")[0], name, f"{rate:,.0f}", f"{rates[0] / rate:.2f}")
     console = Console()
     console.print(table)
-    if not torch:
+    if not software.torch:
         console.print("PyTorch is not installed: it is left out")
 
 
