@@ -15,7 +15,7 @@ _COLOURS = {FORWARD: "#2563eb", BACKPROPAGATION: "#dc2626", GRADIENT_DESCENT: "#
 def draw(schedule: Schedule) -> str:
     """SVG of one iteration: when each operation is issued, and when its last result is there."""
     ops = sorted(schedule.operations, key=lambda op: op.start)
-    total = max(schedule.clocks_per_iteration, *(_end(schedule, op) for op in ops))
+    total = max(schedule.clocks_per_iteration, *(end(schedule, op) for op in ops))
     scale = (_WIDTH - _LEFT - 20) / total
     height = _TOP + _ROW * len(ops) + 60
     return "\n".join(
@@ -41,7 +41,7 @@ def _title(schedule: Schedule) -> str:
     )
 
 
-def _end(schedule: Schedule, op: Operation) -> int:
+def end(schedule: Schedule, op: Operation) -> int:
     """Clock after the last sum at the array's output, or after the last weight is written."""
     last = op.at(op.results)
     if op.operation == UPDATE:
@@ -70,7 +70,7 @@ def _steps() -> list[int]:
 def _bar(schedule: Schedule, op: Operation, row: int, scale: float) -> list[str]:
     y, colour = _TOP + row * _ROW, _COLOURS[op.unit]
     start, issued = map(schedule.training.clocks_until, (op.start, op.start + op.clocks))
-    spans = ((start, issued, 1), (start, _end(schedule, op), 0.25))
+    spans = ((start, issued, 1), (start, end(schedule, op), 0.25))
     return [_text(_LEFT - 8, y + 15, op.name, anchor="end")] + [
         f'<rect x="{_LEFT + first * scale:.1f}" y="{y + 4}" width="{(last - first) * scale:.1f}" '
         f'height="{_ROW - 10}" fill="{colour}" fill-opacity="{opacity}">'

@@ -23,3 +23,28 @@ MEMORY = {
         "unified": {"access_time_ns": 52.82, "read_power_mw": 14.01},
     }
 }
+
+#: Test accuracy of its software by samples trained on, at a learning rate of 0.005.
+ACCURACY = {
+    "784-100-100-10": {
+        100_000: 0.9720,
+        200_000: 0.9748,
+        300_000: 0.9755,
+        400_000: 0.9778,
+        500_000: 0.9788,
+    }
+}
+
+#: One of its neurons at 45 nm: area, dynamic and leakage power.
+NEURON_AREA_UM2 = 51_171.5
+NEURON_POWER_MW = 4.47 + 0.26936
+
+#: Its small network: total power, milliseconds in which it tests so many samples.
+SMALL_POWER_MW = 23.88 + 1.31
+TEST_MS, TEST_SAMPLES = 1.7, 1000
+
+#: Its 784-100-100-10 machine, by its authors' extrapolation: 100,000 samples.
+MNIST = {"samples": 100_000, "seconds": 6.43, "power_w": 5.37}
+
+#: Its software on 12 cores of 2.66 GHz: 100,000 samples of the same network.
+MNIST_SOFTWARE = {"samples": 100_000, "seconds": 3.60 * 60, "power_w": 29.0}

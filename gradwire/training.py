@@ -241,13 +241,18 @@ def train(
 def _curve(outputs: np.ndarray, labels: np.ndarray, before: int) -> list[tuple[int, float]]:
     if not len(outputs):
         return []
-    a = np.clip(outputs.astype(np.float64), _LEAST, 1 - _LEAST)
-    loss = -(labels * np.log(a) + (1 - labels) * np.log(1 - a)).sum(axis=1)
+    loss = cross_entropies(outputs, labels)
     ends = np.unique(np.linspace(0, len(loss), _POINTS + 1).astype(int))
     return [
         (before + int(end), float(loss[start:end].mean()))
         for start, end in itertools.pairwise(ends)
     ]
+
+
+def cross_entropies(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross-entropy of each sample; both shapes are (samples, outputs)."""
+    a = np.clip(outputs.astype(np.float64), _LEAST, 1 - _LEAST)
+    return -(labels * np.log(a) + (1 - labels) * np.log(1 - a)).sum(axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
