@@ -35,9 +35,13 @@ from gradwire import demo as main_job
 from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.files import check_folder, write_files
-from gradwire.models import report
+from gradwire.models import report as model_report
 from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
 from gradwire.placing import Placing, parse_frequencies
+from gradwire.report import command as report_command
+from gradwire.report import compare as comparison
+from gradwire.report.model import read as read_report
+from gradwire.report.options import design_options
 from gradwire.sdram import supply as sdram_supply
 from gradwire.training import (
     SAMPLES,
@@ -692,8 +696,8 @@ def _import(
     known = {"activation": found.activation} if found.said else {}
     content = saved.beginning(found.weights, {"layers": found.layers} | known)
     write_files(file.parent, {file.name: content})
-    told = report.imported(found, model, file)
-    rows = [*report.rows(told), ("weights", file)]
+    told = model_report.imported(found, model, file)
+    rows = [*model_report.rows(told), ("weights", file)]
     parts = [tables.facts(f"Model {model}", rows), "To go on:", *told["commands"]]
     _show(as_json, told, parts)
 
@@ -732,8 +736,8 @@ def _export(
     content = models.write(found, to)
     file = _other_file(weights, output, to)
     write_files(file.parent, {file.name: content})
-    told = report.exported(found, weights, file, to)
-    parts = [tables.facts(f"Weights {weights}", [*report.rows(told), ("file", file)])]
+    told = model_report.exported(found, weights, file, to)
+    parts = [tables.facts(f"Weights {weights}", [*model_report.rows(told), ("file", file)])]
     if "module" in told:
         parts.append(f"It is for {told['module']}")
     _show(as_json, told, parts)
@@ -911,6 +915,90 @@ def _check_component_alone(topology: str | None, chosen: dict[str, Any]) -> None
             raise InputError(
                 f"--component takes no --{name.replace('_', '-')}: that is a machine's"
             )
+
+
+@app.command()
+@_for_a_design
+def report(
+    chosen: dict[str, Any],
+    topology: Topology,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Also synthesize, place and route for it: {', '.join(TARGETS)}. May be given "
+            "more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(parser=_whole, metavar="S", help="Of the placement.")] = SEED,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="red|digits|idx:FOLDER",
+            help="Data set to train on, with the golden model, for the curve of accuracy; red by "
+            "default for networks that it fits.",
+            show_default=False,
+        ),
+    ] = None,
+    train: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole, metavar="N", help=f"Samples to train on; {SAMPLES} by default."
+        ),
+    ] = None,
+    tdp: Annotated[
+        float | None,
+        typer.Option(
+            parser=_number,
+            metavar="W",
+            help="Thermal design power of this machine's processor: for the energy of software, "
+            "where the kernel counts none.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE.html", help="The page; its data go beside it, as JSON."
+        ),
+    ] = Path("report.html"),
+    as_json: Json = False,
+) -> None:
+    """Write a page about a machine: what it is and costs, beside the paper and other software.
+
+    The page needs nothing but itself. What takes long is there if it is asked for: place and route
+    by --target, a curve of accuracy by --data. A tool that fails costs its section: exit code 1.
+    """
+    check_seed(seed)
+    targets = tuple(dict.fromkeys(target or ()))
+    report_command.check(targets, tdp, output)
+    with Reporter(quiet=as_json) as reporter:
+        schedule = _schedule(reporter, topology, chosen)
+        found = report_command.make(
+            schedule,
+            output,
+            reporter,
+            options=design_options(chosen, _DESIGN_DEFAULTS),
+            targets=targets,
+            seed=seed,
+            task=report_command.plan(schedule.design, data, train),
+            tdp=tdp,
+        )
+    _show(as_json, json.loads(found.to_json()), report_command.table(found, output))
+
+
+@app.command()
+def compare(
+    before: Annotated[
+        Path, typer.Argument(metavar="A.json", help="A report's data.", show_default=False)
+    ],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="Another's.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Say what changed from one report to another: the design, and every figure."""
+    found = comparison.compare(read_report(before), read_report(after))
+    _show(as_json, found, comparison.table(found, (before, after)))
 
 
 @app.command()
