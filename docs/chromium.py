@@ -4,10 +4,11 @@ For the tests and the pictures of reports (docs/screenshots.py). Debian's packag
 """
 
 import base64
+import fcntl
 import json
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -50,18 +51,15 @@ class Page:
         self._session: str | None = None
 
     def __enter__(self) -> "Page":
-        self._folder = tempfile.TemporaryDirectory(prefix="gradwire-chromium-")
+        self._folder = Path(tempfile.mkdtemp(prefix="gradwire-chromium-"))
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        profile = f"--user-data-dir={self._folder.name}"
-        command = [executable() or _NAMES[0], *_OPTIONS, profile, "about:blank"]
-        # Chromium reads commands from its file 3 and writes answers to its file 4.
-        self._child = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', *command],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        profile = f"--user-data-dir={self._folder}"
+        path = executable()
+        if path is None:
+            raise RuntimeError("no Chromium: Debian's package is chromium")
+        command = [path, *_OPTIONS, profile, "about:blank"]
+        self._child = _start(command, theirs_in, theirs_out)
         os.close(theirs_in)
         os.close(theirs_out)
         self._out, self._in = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")
@@ -82,10 +80,10 @@ class Page:
     ) -> None:
         self._out.close()
         self._in.close()
-        self._child.terminate()
-        self._child.wait()
-        shutil.rmtree(self._folder.name, ignore_errors=True)
-        self._folder.cleanup()
+        os.kill(self._child, signal.SIGTERM)
+        os.waitpid(self._child, 0)
+        # Its children may still be writing there.
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command; returns its result."""
@@ -155,3 +153,15 @@ class Page:
             self._rest += piece
         text, _, self._rest = self._rest.partition(b"\0")
         return json.loads(text)
+
+
+def _start(command: list[str], commands: int, answers: int) -> int:
+    """Start Chromium, which reads commands from its file 3 and writes answers to its file 4."""
+    # Out of the way of 3 and 4.
+    files = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10) for file in (commands, answers)]
+    nothing = [(os.POSIX_SPAWN_OPEN, file, os.devnull, os.O_RDWR, 0) for file in (0, 1, 2)]
+    theirs = [(os.POSIX_SPAWN_DUP2, file, place) for file, place in zip(files, (3, 4), strict=True)]
+    child = os.posix_spawn(command[0], command, os.environ, file_actions=[*nothing, *theirs])
+    for file in files:
+        os.close(file)
+    return child

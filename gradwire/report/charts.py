@@ -92,6 +92,7 @@ def gantt(clocks: Clocks) -> Gantt:
         shares=tuple(
             (span(index * stretch, (index + 1) * stretch), round(100 * min(1.0, share), 2))
             for index, share in enumerate(clocks.shares)
+            if share > 0
         ),
     )
 
