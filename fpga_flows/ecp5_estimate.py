@@ -1,7 +1,7 @@
 """What a machine takes on an ECP5, before anything is placed: in seconds, where `ecp5` takes hours.
 
 Yosys synthesizes module by module, so that 100 processing elements take as long as one. Nothing is
-optimised across modules: of 3-3-3-1 that gives 9 % more LUTs than `ecp5.synthesize`, which flattens
+optimised across modules: of 3-3-3-1 that gives some 7 % more LUTs than `ecp5.synthesize`, which flattens
 first. There is no clock frequency: that takes place and route.
 """
 

@@ -1,0 +1,33 @@
+"""Pictures of a report for docs/report.md: python -m docs.screenshots REPORT.html.
+
+They are the top of the page on a screen, light and dark, and on a phone.
+"""
+
+import sys
+from pathlib import Path
+
+from docs.chromium import Page
+
+HERE = Path(__file__).parent
+
+#: Name, width and height in pixels, and whether it is dark.
+PICTURES = (
+    ("report-light.png", 1100, 1560, False),
+    ("report-dark.png", 1100, 1560, True),
+    ("report-phone.png", 390, 1560, False),
+)
+
+
+def take(report: Path, folder: Path) -> list[Path]:
+    """Write the pictures to `folder`; returns their paths. Raises RuntimeError without Chromium."""
+    files = []
+    with Page() as page:
+        for name, width, height, dark in PICTURES:
+            page.open(report, width=width, height=height, dark=dark)
+            files.append(folder / name)
+            files[-1].write_bytes(page.picture())
+    return files
+
+
+if __name__ == "__main__":
+    print(*take(Path(sys.argv[1]), HERE), sep="\n")
