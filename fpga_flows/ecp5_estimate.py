@@ -1,8 +1,8 @@
 """What a machine takes on an ECP5, before anything is placed: in seconds, where `ecp5` takes hours.
 
 Yosys synthesizes module by module, so that 100 processing elements take as long as one. Nothing is
-optimised across modules: of 3-3-3-1 that gives some 7 % more LUTs than `ecp5.synthesize`, which flattens
-first. There is no clock frequency: that takes place and route.
+optimised across modules: of 3-3-3-1 that gives some 7 % more LUTs than `ecp5.synthesize`, which
+flattens first. There is no clock frequency: that takes place and route.
 """
 
 import json
