@@ -75,7 +75,7 @@ def _small(schedule: Schedule, mhz: float, why: str, command: Callable[..., str]
     model = "cycle model, equal to the RTL in every clock"
     return [
         _row(
-            _SMALL, "clocks of an iteration", "clocks", schedule.clocks_per_sample,
+            _SMALL, "clocks of an iteration", "", schedule.clocks_per_sample,
             paper.ITERATION_CLOCKS[_SMALL], model, told,
         ),
         _row(
@@ -95,16 +95,19 @@ def _mnist(schedule: Schedule, mhz: float, why: str, command: Callable[..., str]
     model = "cycle model, equal to the RTL in every clock"
     return [
         _row(
-            _MNIST, "clocks of an iteration", "clocks", schedule.clocks_per_sample,
+            _MNIST, "clocks of an iteration", "", schedule.clocks_per_sample,
             paper.ITERATION_CLOCKS[_MNIST], model, told,
         ),
         _row(_MNIST, f"training on {samples:,} samples", "s", ours, seconds, why, told),
+        _row(
+            _MNIST, "the same, beside its software on 12 cores", "s", ours,
+            paper.MNIST_SOFTWARE["seconds"], why, told,
+        ),
     ]  # fmt: skip
 
 
 def _measured(topology: str, power: Sequence[Power], learned: Learning | None) -> list[Row]:
     """Power, energy and accuracy, of the network of the report."""
-    rows = []
     watts = {_SMALL: paper.SMALL_POWER_MW / 1e3, _MNIST: paper.MNIST["power_w"]}[topology]
     seconds = {
         _SMALL: paper.TRAINING_MS / 1e3 / paper.TRAINING_SAMPLES,
@@ -114,24 +117,27 @@ def _measured(topology: str, power: Sequence[Power], learned: Learning | None) -
     how = f"{here.target} at {here.frequency_mhz:g} MHz" if here else ""
     told = here.command if here else ""
     energy = here.energy_nj / 1e3 if here else None
-    rows += [
+    return [
         _row(topology, "power", "W", here.power_mw / 1e3 if here else None, watts, how, told),
         _row(topology, "energy of a sample", "uJ", energy, watts * seconds * 1e6, how, told),
+        *(_accuracies(topology, learned) if learned else ()),
     ]
-    if learned:
-        for point in learned.points:
-            for theirs in learned.paper:
-                if theirs.samples == point.samples:
-                    rows.append(
-                        Row(
-                            network=topology,
-                            what=f"test accuracy after {point.samples:,} samples",
-                            unit="%",
-                            ours=100 * point.accuracy,
-                            paper=100 * theirs.accuracy,
-                            ratio=point.accuracy / theirs.accuracy,
-                            how="beside its software",
-                            command=learned.command,
-                        )
-                    )
-    return rows
+
+
+def _accuracies(topology: str, learned: Learning) -> list[Row]:
+    """Beside the paper's software, where it was trained on as many samples."""
+    theirs = {point.samples: point.accuracy for point in learned.paper}
+    return [
+        Row(
+            network=topology,
+            what=f"test accuracy after {point.samples:,} samples",
+            unit="%",
+            ours=100 * point.accuracy,
+            paper=100 * theirs[point.samples],
+            ratio=point.accuracy / theirs[point.samples],
+            how="beside its software",
+            command=learned.command,
+        )
+        for point in learned.points
+        if point.samples in theirs
+    ]
