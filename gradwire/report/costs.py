@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fpga_flows import ecp5_estimate
+from fpga_flows import ecp5, ecp5_estimate
 from gradwire.report.model import Cost, Part, Resource
 
 _RESOURCES = {
-    "luts": "LUT4",
+    "luts": "LUTs",
     "ffs": "flip-flops",
-    "dsps": "18x18 multipliers",
+    "dsps": "multipliers",
     "brams": "block RAM",
 }
 
@@ -17,7 +17,7 @@ _RESOURCES = {
 def estimated(parts: Iterable[ecp5_estimate.Part], target: str, command: str) -> Cost:
     """What `ecp5_estimate` found, beside what `target` has."""
     parts = list(parts)
-    device = ecp5_estimate.DEVICES[target]
+    device = ecp5.FAMILY.devices[target].resources
     used = {kind: sum(getattr(part, kind) for part in parts) for kind in device}
     return Cost(
         target=target,
@@ -33,20 +33,30 @@ def estimated(parts: Iterable[ecp5_estimate.Part], target: str, command: str) ->
     )
 
 
-def placed(told: Mapping[str, Any], target: str, command: str) -> Cost:
+def placed(told: Mapping[str, Any], command: str) -> Cost:
     """What `gradwire synth --json` told of a machine on an FPGA."""
+    placements = len(told["placements"])
+    grade = f", speed grade {told['speed']}" if told["speed"] else ""
+    median = f", median of {placements} placements" if placements > 1 else ""
     return Cost(
-        target=target,
-        how="synthesized flattened, placed and routed",
+        target=told["target"],
+        how="placed and routed",
         unit="LUT4",
         total=told["luts"],
-        parts=(),
-        resources=_resources(told, ecp5_estimate.DEVICES[target]),
+        parts=tuple(map(_component, told["components"])),
+        resources=_resources(told, told["available"]),
         fits=True,
         fmax_mhz=told["fmax_mhz"],
-        timing_by="nextpnr, slowest speed grade, worst case",
+        timing_by=f"nextpnr, worst case{grade}{median}",
+        critical_path=tuple(step["component"] for step in told["critical_path"]),
         command=command,
     )
+
+
+def _component(told: Mapping[str, Any]) -> Part:
+    """Names such as "PE: adder" say what a component is in."""
+    within, _, name = told["name"].rpartition(": ")
+    return Part(name=name, within=within, instances=told["instances"], amount=told["luts"])
 
 
 def _resources(used: Mapping[str, int], device: Mapping[str, int]) -> tuple[Resource, ...]:

@@ -52,7 +52,7 @@ def test_area_is_the_estimate(found):
     (cost,) = found.costs
     assert sum(part.amount for part in cost.parts) == cost.total > 1000
     used = {each.name: each.used for each in cost.resources}
-    assert used["LUT4"] == cost.total and used["18x18 multipliers"] == 4 * 5
+    assert used["LUTs"] == cost.total and used["multipliers"] == 4 * 5
     assert cost.fits and cost.fmax_mhz is None
 
 
@@ -155,24 +155,41 @@ def test_prices_that_fail_cost_themselves(quick, run, folder, monkeypatch):
     assert model.read(folder / "r.json").memories.banks
 
 
-def test_what_was_placed_is_kept(quick, run, folder, fresh_cache, monkeypatch):
-    calls = []
-
-    def synthesize(schedule, target, *_):
-        calls.append(target)
+def test_what_was_placed(quick, run, folder, monkeypatch):
+    def synthesize(schedule, target, asked, *_):
         cells = {"luts": 1000, "ffs": 500, "dsps": 20, "brams": 5}
-        return cells | {"fmax_mhz": 64.0 + len(calls)}
+        parts = ("PE: adder", 2, 600), ("forward unit", 1, 400)
+        return {
+            **cells,
+            "target": target,
+            "speed": "6",
+            "fmax_mhz": 60.0 + asked.seed,
+            "available": {name: 2 * count for name, count in cells.items()},
+            "placements": [{}],
+            "components": [
+                {"name": name, "instances": instances, "luts": luts}
+                for name, instances, luts in parts
+            ],
+            "critical_path": [{"component": "PE 1 adder"}, {"component": "bias bank"}],
+        }
 
     monkeypatch.setattr(machine, "synthesize", synthesize)
-    for more in ([], [], ["--seed", "2"]):
-        assert run("report", "4-3-2", "--target", "ecp5-25k", *more, "-o", "r.html").exit_code == 0
-        told = model.read(folder / "r.json")
-        assert told.costs[1].fmax_mhz == 64 + len(calls)
-    assert len(calls) == 2
+    words = ["report", "4-3-2", "--target", "ice40-hx8k", "--seed", "6", "-o", "r.html"]
+    assert run(*words).exit_code == 0
+    told = model.read(folder / "r.json")
+    estimate, cost = told.costs
+    assert (estimate.target, cost.target) == ("ecp5-85k", "ice40-hx8k")
+    assert (cost.total, cost.fmax_mhz) == (1000, 66)
+    assert [(p.within, p.name, p.amount) for p in cost.parts] == [
+        ("PE", "adder", 600),
+        ("", "forward unit", 400),
+    ]
+    assert (cost.resources[0].used, cost.resources[0].available) == (1000, 2000)
     # Times are stated for the clock that was measured.
-    (row,) = [f for f in figures(told) if f.name == "samples a second (ecp5-25k)"]
+    (row,) = [f for f in figures(told) if f.name == "samples a second (ice40-hx8k)"]
     assert row.value == pytest.approx(66e6 / told.clocks.per_sample)
-    assert "66 MHz, measured on ecp5-25k" in (folder / "r.html").read_text()
+    page = (folder / "r.html").read_text()
+    assert "66 MHz, measured on ice40-hx8k" in page and "PE 1 adder → bias bank" in page
 
 
 def test_json(quick, run_json, folder):
@@ -194,7 +211,7 @@ def test_reports_can_be_compared(quick, run, run_json):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--target", "none"], "target must be one of ecp5-"),
+        (["--target", "none"], "target must be one of "),
         (["-o", "r.json"], "output file must be a page, such as report.html, not 'r.json'"),
         (["--tdp", "0"], "tdp must be above 0 and at most 10000 W, not 0"),
         (["--tdp", "nan"], "tdp must be above 0"),
