@@ -39,8 +39,8 @@ def synthesize(
     ToolError when a tool is missing, fails or takes too long, cannot use the library, or computes
     something wrong. What had been found by then stays in cost.json.
     """
-    task = _task(schedule, energy) if energy else None
-    run = _run(schedule, task) if task else None
+    task = task_of(schedule, energy) if energy else None
+    run = run_of(schedule, task) if task else None
     stages = reporter.stages("synthesis")
     with naming(work):
         found = asic.synthesize(
@@ -69,12 +69,14 @@ def _keep(told: dict[str, Any], work: Path) -> None:
     write_files(work, {KEPT: (json.dumps(told, indent=2) + "\n").encode()})
 
 
-def _task(schedule: Schedule, data: str) -> Task:
+def task_of(schedule: Schedule, data: str) -> Task:
+    """The training over which energy is measured. Raises InputError."""
     samples = min(max(-(-_CLOCKS // schedule.clocks_per_iteration), _FEWEST), _MOST)
     return plan(schedule.design, {"data": data, "samples": samples, "tests": 1}, None)
 
 
-def _run(schedule: Schedule, task: Task) -> Run:
+def run_of(schedule: Schedule, task: Task) -> Run:
+    """The same for the simulator. Raises InputError if the data do not fit."""
     data = task.load(schedule.design)
     return Run(inputs=data.train_inputs, labels=data.train_labels, learning=task.learning(1))
 

@@ -40,6 +40,7 @@ from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
 from gradwire.placing import Placing, parse_frequencies
 from gradwire.report import command as report_command
 from gradwire.report import compare as comparison
+from gradwire.report.collect import TARGETS as REPORT_TARGETS
 from gradwire.report.model import read as read_report
 from gradwire.report.options import design_options
 from gradwire.sdram import supply as sdram_supply
@@ -926,8 +927,16 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help=f"Also synthesize, place and route for it: {', '.join(TARGETS)}. May be given "
-            "more than once.",
+            help=f"Also synthesize for it: {', '.join(REPORT_TARGETS)}. FPGAs are placed and "
+            "routed. May be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F",
+            help="Liberty file of the standard cells; $GRADWIRE_LIBERTY by default.",
             show_default=False,
         ),
     ] = None,
@@ -972,7 +981,7 @@ def report(
     """
     check_seed(seed)
     targets = tuple(dict.fromkeys(target or ()))
-    report_command.check(targets, tdp, output)
+    library = report_command.check(targets, liberty, tdp, output)
     with Reporter(quiet=as_json) as reporter:
         schedule = _schedule(reporter, topology, chosen)
         found = report_command.make(
@@ -983,6 +992,7 @@ def report(
             targets=targets,
             seed=seed,
             task=report_command.plan(schedule.design, data, train),
+            liberty=library,
             tdp=tdp,
         )
     _show(as_json, json.loads(found.to_json()), report_command.table(found, output))

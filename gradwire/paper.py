@@ -44,3 +44,6 @@ MNIST = {"samples": 100_000, "seconds": 6.43, "power_w": 5.37}
 
 #: Its software on 12 cores of 2.66 GHz: 100,000 samples of the same network.
 MNIST_SOFTWARE = {"samples": 100_000, "seconds": 3.60 * 60}
+
+#: Area of one of its neurons at 45 nm.
+NEURON_AREA_UM2 = 51_171.5

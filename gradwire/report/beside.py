@@ -35,6 +35,7 @@ def collect(
         if topology == schedule.design.topology:
             rows += make(schedule, *clock(costs), command)
             rows += _measured(topology, power, learned)
+            rows += _neuron(topology, costs)
         else:
             pes = _PES[topology]
             usual = make_schedule(design_for(parse_topology(topology), pes))
@@ -140,4 +141,15 @@ def _accuracies(topology: str, learned: Learning) -> list[Row]:
         )
         for point in learned.points
         if point.samples in theirs
+    ]
+
+
+def _neuron(topology: str, costs: Sequence[Cost]) -> list[Row]:
+    """Logic of a processing element beside a neuron's."""
+    name, theirs = "logic of a processing element (the paper: of a neuron)", paper.NEURON_AREA_UM2
+    how = "45 nm standard cells"
+    return [
+        _row(topology, name, "um2", cost.pe_um2, theirs, how, cost.command)
+        for cost in costs
+        if cost.pe_um2
     ]

@@ -8,17 +8,18 @@ import dataclasses
 import datetime
 import os
 import platform
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fpga_flows import ecp5, ecp5_estimate, fpga
+from fpga_flows import asic, ecp5, ecp5_estimate, fpga
 from fpga_flows.sram import OpenRAM
 from gradwire import __version__, machine, memory
 from gradwire.console import Reporter
 from gradwire.placing import Placing
-from gradwire.report import beside, costs, memories
+from gradwire.report import beside, cells, costs, memories
 from gradwire.report.clocks import clocks
 from gradwire.report.learning import learn
 from gradwire.report.model import (
@@ -39,15 +40,17 @@ from gradwire.training import Task
 from hw import tool
 from hw.core import Core
 from hw.design import Design
-from hw.errors import ToolError
+from hw.errors import InputError, ToolError
 from hw.schedule import Schedule
 from hw.verilog import to_verilog
 
 # What the FPGA is estimated for where no target is asked for.
 _ESTIMATED = "ecp5-85k"
 
-# No flow for whole machines yet.
-_STANDARD_CELLS = "a flow for whole machines in standard cells"
+#: What a report can be about.
+TARGETS = (*fpga.TARGETS, asic.TARGET)
+
+_STANDARD_CELLS = f"--target {asic.TARGET} --liberty FILE"
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -63,6 +66,7 @@ class Asked:
     targets : to synthesize for.
     seed : of the placement.
     task : to train on, with the words that ask for it on a command line; None for none.
+    liberty : library of standard cells; None unless they are a target.
     tdp : the processor's thermal design power in W, if it is known.
     """
 
@@ -71,12 +75,14 @@ class Asked:
     targets: tuple[str, ...] = ()
     seed: int = 1
     task: tuple[Task, str] | None = None
+    liberty: Path | None = None
     tdp: float | None = None
 
 
 def check_target(target: str) -> None:
     """Raise InputError if a report cannot be about `target`."""
-    fpga.check_target(target)
+    if target not in TARGETS:
+        raise InputError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
 
 
 class Collector:
@@ -96,13 +102,14 @@ class Collector:
         self.reporter = reporter
         self.failures: list[str] = []
         self._missing: list[Missing] = []
+        self._verilog: str | None = None
+        self._machine: asic.Machine | None = None
 
     def collect(self) -> Report:
         """The report. Raises InputError if data do not fit the network."""
         learned = self._learning()
         costs = self._costs()
-        power: tuple[Power, ...] = ()
-        self._lacks("power", "power and energy", f"{_STANDARD_CELLS}, and OpenSTA")
+        power = tuple(self._power())
         beside_it = self._software()
         prices = self._prices()
         with self.reporter.working("looking at the memories"):
@@ -154,16 +161,55 @@ class Collector:
             with self.reporter.working("generating the Verilog"):
                 verilog = to_verilog(Core(self.schedule))
             found.append(self._estimate(verilog))
-        for target in self.asked.targets if verilog else ():
+        self._verilog = verilog
+        if asic.TARGET not in self.asked.targets:
+            self._lacks("area", "area in 45 nm", _STANDARD_CELLS)
+        elif verilog:
+            with self._section("area", "45 nm standard cells"):
+                self._machine = cells.synthesize(
+                    self.schedule, verilog, self.asked.liberty, self.reporter
+                )
+                told = self._command("synth", *self._library())
+                found.append(cells.cost(self._machine, told))
+        for target in self._fpgas if verilog else ():
             with self._section("timing", f"place and route for {target}"):
                 found.append(self._placed(target))
         if not self.asked.targets:
             self._lacks("timing", "clock frequency", f"place and route: --target {_ESTIMATED}")
-        self._lacks("area", "area in 45 nm", _STANDARD_CELLS)
         return found
 
+    @property
+    def _fpgas(self) -> list[str]:
+        return [target for target in self.asked.targets if target != asic.TARGET]
+
+    def _library(self) -> list[str]:
+        """The words that ask for standard cells."""
+        return ["--target", asic.TARGET, "--liberty", shlex.quote(str(self.asked.liberty))]
+
+    def _power(self) -> Iterator[Power]:
+        what = "power and energy"
+        if self._machine is None:
+            self._lacks("power", what, _STANDARD_CELLS)
+        elif self.design.unified or self.design.batch > 1:
+            self._lacks("power", what, "a machine with distributed memory, in batches of 1")
+        elif self.asked.task is None:
+            self._lacks("power", what, f"samples to train on: --data {_usual_data(self.design)}")
+        else:
+            task, _ = self.asked.task
+            with self._section("power", what):
+                found = cells.measure(
+                    self._machine,
+                    self.schedule,
+                    self._verilog,
+                    task.data,
+                    self.asked.liberty,
+                    self.reporter,
+                )
+                words = [*self._library(), "--energy", shlex.quote(task.data)]
+                yield cells.energy(found, self._command("synth", *words))
+
     def _estimate(self, verilog: str) -> Cost:
-        wanted = [target for target in self.asked.targets if target in ecp5.TARGETS]
+        wanted = [target for target in self._fpgas if target in ecp5.TARGETS]
         target = next(iter(wanted), _ESTIMATED)
         stages = self.reporter.stages("estimate")
         parts = ecp5_estimate.estimate(verilog, self.design.name, progress=stages)

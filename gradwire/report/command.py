@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fpga_flows import asic, liberty
 from gradwire import training
 from gradwire.console import Reporter
 from gradwire.files import check_folder, write_files
@@ -21,10 +22,17 @@ from hw.schedule import Schedule
 _MOST_TDP = 10_000
 
 
-def check(targets: Sequence[str], tdp: float | None, page: Path) -> None:
-    """Raise InputError where it is plain at once that there can be no such report."""
+def check(
+    targets: Sequence[str], library: Path | None, tdp: float | None, page: Path
+) -> Path | None:
+    """The Liberty file, if standard cells are a target.
+
+    Raises InputError where it is plain at once that there can be no such report.
+    """
     for name in targets:
         check_target(name)
+    if library is not None and asic.TARGET not in targets:
+        raise InputError(f"--liberty is for --target {asic.TARGET}")
     if tdp is not None and not 0 < tdp <= _MOST_TDP:
         raise InputError(f"tdp must be above 0 and at most {_MOST_TDP} W, not {tdp:g}")
     if page.suffix == ".json":
@@ -32,7 +40,9 @@ def check(targets: Sequence[str], tdp: float | None, page: Path) -> None:
     for file in (page, page.with_suffix(".json")):
         if file.is_dir():
             raise InputError(f"output file {file} cannot be written: it is a folder")
+    found = liberty.find(library) if asic.TARGET in targets else None
     check_folder(page.parent)
+    return found
 
 
 def plan(design: Design, data: str | None, samples: int | None) -> tuple[Task, str] | None:

@@ -152,6 +152,7 @@ class Cost(_Entry):
     parts : what it is made of; their amounts add up to the total.
     resources : all kinds, for FPGAs.
     fits : whether they suffice; None where nothing limits them.
+    pe_um2 : area of a processing element in standard cells, its SRAM apart.
     fmax_mhz : highest clock frequency; None if it was not measured.
     timing_by : by which tool, and what it leaves out.
     critical_path : in the design's terms, from and to.
@@ -164,6 +165,7 @@ class Cost(_Entry):
     parts: tuple[Part, ...]
     resources: tuple[Resource, ...] = ()
     fits: bool | None = None
+    pe_um2: Amount | None = None
     fmax_mhz: Positive | None = None
     timing_by: str = ""
     critical_path: tuple[str, ...] = ()
