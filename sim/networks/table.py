@@ -88,7 +88,7 @@ MODELS = {
     "RNN": Model(
         network=_recurrent(Recurrent(64), 64),
         batch=100,
-        samples=10 * IMAGES,
+        samples=12 * IMAGES,
         rate=0.1,
         accuracies=(97.04, 97.02),
         decrease=39.73,
@@ -98,7 +98,7 @@ MODELS = {
     "LSTM": Model(
         network=_recurrent(LSTM(32), 4 * 32),
         batch=50,
-        samples=3 * IMAGES,
+        samples=4 * IMAGES,
         rate=0.5,
         accuracies=(96.4, 96.7),
         decrease=38.45,
@@ -106,6 +106,14 @@ MODELS = {
         limit=1,
     ),
 }
+
+
+def load(folder: Path, samples: int, tests: int) -> Dataset:
+    """MNIST, to train on as many samples and to test on `tests`; no image comes twice.
+
+    Raises InputError if the folder does not hold it.
+    """
+    return idx(folder, (784, 10), min(samples, IMAGES), tests, seed=1)
 
 
 def measure(model: Model, kind: str, data: Dataset, samples: int, seed: int) -> tuple[float, float]:
@@ -133,8 +141,8 @@ def measure(model: Model, kind: str, data: Dataset, samples: int, seed: int) -> 
     return early[0], tested()
 
 
-def compare(model: Model, data: Dataset, samples: int, seed: int, name: str) -> list[list[float]]:
-    """Both accuracies by each schedule; a line on standard error for each."""
+def compare(model: Model, data: Dataset, samples: int, seed: int, name: str) -> np.ndarray:
+    """Both accuracies by each schedule, shape (schedules, 2); a line on standard error for each."""
     found = []
     for kind in KINDS:
         began = time.monotonic()
@@ -169,13 +177,16 @@ def accuracies(found: dict[str, list[np.ndarray]], moment: int) -> str:
     return table(["model", *head, "the paper: normal and DAPP"], lines)
 
 
-def decreases(names: Sequence[str], samples: int | None) -> str:
-    """Slots of a run by each schedule, counted and by DAPP's formulas, and the paper's times."""
+def decreases(samples: dict[str, int]) -> str:
+    """Slots of a run by each schedule, and how many fewer: counted, and by the paper's formulas.
+
+    `samples` are those of a run, by model. The formulas take the groups for modules.
+    """
     lines = []
-    for name in names:
+    for name, count in samples.items():
         model = MODELS[name]
         groups = len(model.network.groups)
-        batches = -(-(samples or model.samples) // model.batch)
+        batches = -(-count // model.batch)
         counted = [Pipelining(kind=kind, groups=groups).slots(batches) for kind in KINDS]
         of_groups = [dapp_slots(kind, batches, groups) for kind in KINDS]
         less = [
@@ -190,26 +201,27 @@ def decreases(names: Sequence[str], samples: int | None) -> str:
     return table(["model", "batches", *head, "the paper's time"], lines)
 
 
-def main() -> None:
-    """Train, and print the tables."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, and print the tables. Ends with SystemExit, and code 2, if an argument is wrong."""
     parser = argparse.ArgumentParser(prog="python -m sim.networks.table")
     parser.add_argument("folder", type=Path, help="of MNIST as IDX files")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", type=int, default=3, help="1 to this one")
     parser.add_argument("--samples", type=int, help="to train on, in place of a model's own number")
     parser.add_argument("--tests", type=int, default=TESTS, help="of the test images")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     for name in ("seeds", "samples", "tests"):
         value = getattr(options, name)
         if value is not None and value < 1:
             parser.error(f"{name} must be 1 or more, not {value}")
+    samples = {name: options.samples or MODELS[name].samples for name in options.models}
     try:
-        data = idx(options.folder, (784, 10), IMAGES, options.tests, seed=1)
+        data = load(options.folder, max(samples.values()), options.tests)
     except InputError as error:
         parser.error(str(error))
     found = {
         name: [
-            compare(MODELS[name], data, options.samples or MODELS[name].samples, seed, name)
+            compare(MODELS[name], data, samples[name], seed, name)
             for seed in range(1, options.seeds + 1)
         ]
         for name in options.models
@@ -219,7 +231,7 @@ def main() -> None:
     print("\nAfter a tenth of them:\n")
     print(accuracies(found, 0))
     print("\nSlots:\n")
-    print(decreases(options.models, options.samples))
+    print(decreases(samples))
 
 
 if __name__ == "__main__":
