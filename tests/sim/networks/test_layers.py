@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.errors import InputError
@@ -14,38 +14,32 @@ from sim.networks.dense import Dense, Flatten, Last
 from sim.networks.network import Network, cross_entropy
 from sim.networks.recurrent import LSTM, Recurrent
 
-size = st.integers(1, 6)
-
-
-@st.composite
-def layers_with_shapes(draw):
-    """A layer and the shape of a sample that it takes."""
-    kernel, edge = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    a, b, c = draw(size), draw(size), draw(size)
-    return draw(
-        st.sampled_from(
-            [
-                (Dense(a, b), (a,)),
-                (Dense(a, b), (c, a)),
-                (Flatten(), (a, b, c)),
-                (Last(), (a, b)),
-                (Convolution(a, b, kernel), (a, kernel + b, kernel + c - 1)),
-                (MaxPool(edge), (a, b * edge, c * edge)),
-                (Recurrent(a), (b, a)),
-                (LSTM(a), (b, 4 * a)),
-                *((Activation(name), (a, b)) for name in FUNCTIONS),
-            ]
-        )
-    )
+# A layer and the shape of a sample that it takes, from three sizes.
+KINDS = {
+    "Dense": lambda a, b, c: (Dense(a, b), (a,)),
+    "Dense of each step": lambda a, b, c: (Dense(a, b), (c, a)),
+    "Flatten": lambda a, b, c: (Flatten(), (a, b, c)),
+    "Last": lambda a, b, c: (Last(), (a, b)),
+    "Convolution": lambda a, b, c: (Convolution(a, b, c), (a, c + b, c + a - 1)),
+    "MaxPool": lambda a, b, c: (MaxPool(c), (a, b * c, a * c)),
+    "Recurrent": lambda a, b, c: (Recurrent(a), (b, a)),
+    "LSTM": lambda a, b, c: (LSTM(a), (b, 4 * a)),
+    **{name: lambda a, b, c, name=name: (Activation(name), (a, b)) for name in FUNCTIONS},
+}
+EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
+SIZES = st.tuples(*[st.integers(1, 5)] * 3)
+few = settings(max_examples=15)
 
 
 def double(parameters):
     return {name: value.astype(np.float64) for name, value in parameters.items()}
 
 
-@given(layers_with_shapes(), st.integers(1, 4), st.integers(0, 99))
-def test_shapes_and_types(found, batch, seed):
-    layer, inputs = found
+@EVERY_KIND
+@few
+@given(SIZES, st.integers(1, 4), st.integers(0, 99))
+def test_shapes_and_types(kind, sizes, batch, seed):
+    layer, inputs = KINDS[kind](*sizes)
     rng = np.random.default_rng(seed)
     parameters = layer.initial(rng)
     x = rng.standard_normal((batch, *inputs)).astype(np.float32)
@@ -60,10 +54,12 @@ def test_shapes_and_types(found, batch, seed):
     np.testing.assert_equal((parameters, x), before)
 
 
-@given(layers_with_shapes(), st.integers(1, 3), st.integers(0, 99))
-def test_gradients_are_slopes(found, batch, seed):
+@EVERY_KIND
+@few
+@given(SIZES, st.integers(1, 3), st.integers(0, 99))
+def test_gradients_are_slopes(kind, sizes, batch, seed):
     """Along a random direction, in float64, by a central difference."""
-    layer, inputs = found
+    layer, inputs = KINDS[kind](*sizes)
     rng = np.random.default_rng(seed)
     parameters = double(layer.initial(rng))
     x = rng.standard_normal((batch, *inputs))
@@ -83,10 +79,12 @@ def test_gradients_are_slopes(found, batch, seed):
     assert slope == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
-@given(layers_with_shapes(), st.integers(0, 99))
-def test_samples_of_a_batch_do_not_meet(found, seed):
+@EVERY_KIND
+@few
+@given(SIZES, st.integers(0, 99))
+def test_samples_of_a_batch_do_not_meet(kind, sizes, seed):
     """Outputs and deltas of a sample do not depend on the batch, whose gradients are sums."""
-    layer, inputs = found
+    layer, inputs = KINDS[kind](*sizes)
     rng = np.random.default_rng(seed)
     parameters = double(layer.initial(rng))
     x = rng.standard_normal((3, *inputs))
