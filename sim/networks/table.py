@@ -88,7 +88,7 @@ MODELS = {
     "RNN": Model(
         network=_recurrent(Recurrent(64), 64),
         batch=100,
-        samples=12 * IMAGES,
+        samples=20 * IMAGES,
         rate=0.1,
         accuracies=(97.04, 97.02),
         decrease=39.73,
