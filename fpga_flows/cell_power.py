@@ -2,8 +2,9 @@
 
 Tables are read at one slope, and averaged over the states (`when`) and over rising and falling.
 OpenSTA, which does it state by state, cannot be told the toggles of a net: version 2.0.17 knows no
-such files, and its set_power_activity fails for pins. At one activity for all, which it propagates
-in its own way, it has the same power for an adder within a tenth, and half of ours for a multiplier.
+such files, and its set_power_activity fails for pins. At one activity for all inputs, which it
+propagates in its own way, it has the same power for an adder within a tenth, and half of ours for a
+multiplier.
 """
 
 import re
