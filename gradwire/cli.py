@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fpga_flows import ecp5
 from fpga_flows.components import COMPONENTS, Component, best_stages
 from fpga_flows.fpga import TARGETS, TIME_LIMIT, check_speed
 from fpga_flows.liberty import find as find_library
@@ -34,6 +35,7 @@ from gradwire import component as alone
 from gradwire import demo as main_job
 from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
+from gradwire.explore import command as exploring
 from gradwire.files import check_folder, write_files
 from gradwire.models import report as model_report
 from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
@@ -261,6 +263,47 @@ _for_a_board = _with_options(
 )
 
 _for_a_bitstream = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS | bitstream.DEFAULTS)
+
+# Of the designs that explore chooses among: what is not chosen here is chosen by it.
+_EXPLORE_OPTIONS = {name: kind for name, kind in _DESIGN_OPTIONS.items() if name != "pes"} | {
+    "pes": Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Numbers of processing elements to choose among; all by default.",
+            show_default=False,
+        ),
+    ],
+    "memory": Annotated[
+        str | None,
+        typer.Option(
+            metavar="distributed|unified",
+            help="A weight bank for each processing element, or one memory. Either by default.",
+            show_default=False,
+        ),
+    ],
+    **{
+        name: Annotated[
+            int | None,
+            typer.Option(parser=_whole, metavar="N", help=text, show_default=False),
+        ]
+        for name, text in {
+            "multiplier_stages": "Pipeline stages of the multipliers. The best by default.",
+            "adder_stages": "Pipeline stages of the adders. The best by default.",
+            "broadcast_stages": "Registers on the way to the processing elements. The best by "
+            "default.",
+            "buffer_vectors": "Training vectors that the buffer holds. As many as there is room "
+            "for, and 256 at most, by default.",
+        }.items()
+    },
+}
+_for_an_exploration = _with_options(
+    "chosen",
+    _EXPLORE_OPTIONS,
+    _DESIGN_DEFAULTS
+    | dict.fromkeys(("memory", "multiplier_stages", "adder_stages", "broadcast_stages"))
+    | {"buffer_vectors": None},
+)
 
 
 Json = Annotated[
@@ -1009,6 +1052,126 @@ def compare(
     """Say what changed from one report to another: the design, and every figure."""
     found = comparison.compare(read_report(before), read_report(after))
     _show(as_json, found, comparison.table(found, (before, after)))
+
+
+@app.command()
+@_for_an_exploration
+def explore(
+    topology: Topology,
+    chosen: dict[str, Any],
+    target: Annotated[
+        str, typer.Option(help=f"FPGA: {', '.join(ecp5.TARGETS)}.")
+    ] = main_job.TARGET,
+    speed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="6|7|8", help="Its speed grade; 6, the slowest, by default.", show_default=False
+        ),
+    ] = None,
+    goal: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(exploring.GOALS),
+            help="What is wanted: most samples a second, least energy for each, or least area.",
+        ),
+    ] = exploring.GOALS[0],
+    at_least: Annotated[
+        float,
+        typer.Option(
+            parser=_number, metavar="N", help="Samples a second that the machine must reach."
+        ),
+    ] = 0.0,
+    confirm: Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Machines of the front to synthesize; the best is always among them.",
+        ),
+    ] = 6,
+    place: Annotated[
+        int,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Best machines to place and route too, which can take an hour for each: the clock "
+            "frequency is then measured.",
+        ),
+    ] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Processes; as many as there are processors by default.",
+            show_default=False,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler whose workers do the work instead, such as tcp://host:8786.",
+            show_default=False,
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            parser=_number, metavar="MINUTES", help="Longest run of a tool before it is given up."
+        ),
+    ] = TIME_LIMIT / 60,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="F.svg",
+            help="File for the chart; build/explore-TOPOLOGY-TARGET.svg by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the best machine for a network on an FPGA.
+
+    Chooses the number of processing elements, their stages, the mapping and the memories. Models
+    sort out what cannot be best, and synthesis confirms what is. All results are kept: killed half
+    way, or asked something similar, it goes on from there.
+    """
+    pes = chosen.pop("pes")
+    asked = exploring.Asked(
+        layers=parse_topology(topology),
+        target=target,
+        speed=speed,
+        goal=goal,
+        at_least=at_least,
+        pes=None if pes is None else exploring.parse_pes(pes),
+        fixed=_fixed(chosen),
+    )
+    chart = output or Path("build") / f"explore-{topology}-{target}.svg"
+    _check_output(chart)
+    with Reporter(quiet=as_json, lines=True) as reporter:
+        found = exploring.explore(
+            asked,
+            chart=chart,
+            reporter=reporter,
+            confirm=confirm,
+            place=place,
+            jobs=jobs,
+            cluster=cluster,
+            time_limit=60 * time_limit,
+        )
+    _show(
+        as_json,
+        exploring.told.to_json(found, asked) | {"chart": str(chart)},
+        exploring.told.parts(found, asked, [chart]),
+    )
+
+
+def _fixed(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of Design that are not left to an exploration."""
+    return {name: value for name, value in _parameters(chosen).items() if value is not None}
 
 
 @app.command()

@@ -18,9 +18,6 @@ from hw.verilog import to_verilog
 #: What a generated core may have outside.
 BUSES = ("axi",)
 
-#: From so many PEs on, an array fills FPGAs: it is synthesized and placed by PEs.
-ARRAY = 12
-
 
 def generate(
     schedule: Schedule,
@@ -77,7 +74,7 @@ def synthesize(
             speed=asked.speed,
             frequencies_mhz=asked.frequencies_mhz,
             seeds=asked.numbers,
-            array=design.processing_elements >= ARRAY,
+            array=design.processing_elements >= fpga.ARRAY,
             time_limit=asked.time_limit,
             stages=reporter.stages,
         )
