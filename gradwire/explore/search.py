@@ -122,6 +122,7 @@ class Search:
         self._counts = {"schedules": 0, "syntheses": 0, "placements": 0}
         self._known = 0
         self._points: dict[Design, Point] = {}
+        self._most = 0.0
         self._scale = _calibration(self.history, self.asked)
 
     def run(self) -> Found:
@@ -151,6 +152,7 @@ class Search:
         ]
         waiting = sorted(small, key=lambda each: (-each.most_samples, each.luts))
         total = len(waiting)
+        self._most = max((each.most_samples for each in small), default=0.0)
         for _ in self._each(
             "schedules",
             lambda: self._next(waiting),
@@ -187,6 +189,7 @@ class Search:
         # What was measured before counts from the start.
         for key_of, done in ((_cells_key, self._synthesized), (self._placed_key, self._placed)):
             if known := self.history.get(key_of(point)):
+                self._known += 1
                 done(self._points[each.design], known)
 
     def _point(self, each: Candidate, clocks: float) -> Point:
@@ -333,19 +336,18 @@ class Search:
     def _best(self, points: Iterable[Point]) -> Point:
         wanted = [point for point in points if self._wanted(point)]
         if not wanted:
-            raise self._nothing(points)
+            raise self._nothing()
         # What was placed for the purpose is measured, and not to be beaten by a model.
         placed = [point for point in wanted if point.placed]
         return min(placed if self.place and placed else wanted, key=self._order)
 
-    def _nothing(self, points: Iterable[Point]) -> InputError:
-        topology = "-".join(map(str, self.asked.layers))
-        if not points:
+    def _nothing(self) -> InputError:
+        topology, wanted = "-".join(map(str, self.asked.layers)), self.asked.at_least
+        if not self._most or not wanted:
             return InputError(f"no machine for {topology} fits {self.asked.target}")
-        most = max(point.samples_per_second for point in points)
         return InputError(
-            f"no machine for {topology} on {self.asked.target} trains on "
-            f"{self.asked.at_least:,g} samples a second: {most:,.0f} at most"
+            f"no machine for {topology} on {self.asked.target} trains on {wanted:,g} samples a "
+            f"second: {self._most:,.0f} at most"
         )
 
     def _limit(self, best: Point, listed: Sequence[Candidate]) -> tuple[str | None, str]:
@@ -355,11 +357,13 @@ class Search:
         points = [
             self._points.get(each.design) or self._point(each, each.least_clocks) for each in listed
         ]
-        # The next larger array that would be faster, and of those the one that lacks least.
+        # The smallest array that would be faster, and of those the one that lacks least. Schedules
+        # take more clocks than their bounds.
+        enough = _NEARLY * best.samples_per_second
         faster = [
             (point.design.processing_elements, point.lacks(self._there), point)
             for point in points
-            if point.samples_per_second > best.samples_per_second and point.lacks(self._there)
+            if point.samples_per_second > enough and point.lacks(self._there)
         ]
         if not faster:
             if self.asked.pes is not None:
