@@ -31,24 +31,25 @@ _UNIFIED_LUTS, _UNIFIED_PE_LUTS = 300, 40
 _BLOCKS = 4
 _OTHER_MULTIPLIERS = 2
 
-# A block memory in its widest shape, and the most words of a PE's vectors that are in LUTs.
+# A block memory in its widest shape, and the most words of a PE's vectors that are in LUTs, in
+# small machines and in arrays.
 _BRAM_BITS, _BRAM_WORDS = 36, 512
-_FEW_WORDS = 64
+_FEW_WORDS, _ARRAY_FEW_WORDS = 64, 256
 _PAIRED_ROWS = 11
-# Blocks of vectors, biases, derivatives and partial sums together.
-_SHARED_BRAMS = 4
+# Vectors, biases, derivatives and partial sums together: in blocks, and of arrays in LUT4s.
+_SHARED_BRAMS, _SHARED_IN_LUTS = 4, 2_350
 # Samples whose vectors, and whose inputs, the memories hold (hw.schedule).
 _COPIES, _INPUT_COPIES = 1, 2
 
 # Longest path between registers in ns, in an FPGA that is nearly empty, speed grade 6: through a
 # multiplier and an adder of so many stages, and from the vector memory to the PEs with so many
 # broadcast stages. Beyond the last, more stages bring nothing.
-_MULTIPLIER_NS = {2: 13.3, 3: 10.6, 4: 10.3, 5: 10.0, 6: 9.8}
-_ADDER_NS = {3: 15.3, 4: 12.7, 5: 11.9, 6: 11.0, 7: 10.5, 8: 10.2}
-_BROADCAST_NS = {0: 13.0, 1: 11.5, 2: 10.0}
+_MULTIPLIER_NS = {2: 13.3, 3: 10.6, 4: 10.2, 5: 9.8, 6: 9.6}
+_ADDER_NS = {3: 15.3, 4: 12.9, 5: 11.5, 6: 10.5, 7: 9.85, 8: 9.6}
+_BROADCAST_NS = {0: 13.0, 1: 11.5, 2: 9.6}
 # By how much wires stretch it in one that is full, and what is nearly empty: wires grow with the
 # side of the square that the LUTs fill.
-_STRETCH = 1.18
+_STRETCH = 1.05
 _EMPTY = 4_600
 _FULL = 83_640
 #: Speed of the grades, the slowest being 1.
@@ -77,11 +78,15 @@ def cells(design: Design) -> Cells:
     if design.subnormals == "ieee":
         multiplier += _IEEE_LUTS["multiplier"]
         adder += _IEEE_LUTS["adder"]
-    luts, brams = _SHARED_LUTS + 2 * (multiplier + adder), _SHARED_BRAMS
+    luts, brams = _SHARED_LUTS + 2 * (multiplier + adder), 0
+    if pes >= ARRAY:
+        luts += _SHARED_IN_LUTS
+    else:
+        brams += _SHARED_BRAMS
     luts += pes * (multiplier + adder + _PE_LUTS + _ARRAY_LUTS)
+    few = _ARRAY_FEW_WORDS if pes >= ARRAY else _FEW_WORDS
     for words, bits in _vectors(design):
-        # Of small arrays, Yosys takes block memories for what fills an eighth of them.
-        if pes >= ARRAY or words <= _FEW_WORDS:
+        if words <= few:
             luts += pes * _memory_luts(words, bits)
         else:
             brams += pes * blocks(words, bits)

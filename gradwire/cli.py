@@ -1151,7 +1151,7 @@ def explore(
     )
     chart = output or Path("build") / f"explore-{topology}-{target}.svg"
     _check_output(chart)
-    with Reporter(quiet=as_json, lines=True) as reporter:
+    with Reporter(quiet=as_json) as reporter:
         found = exploring.explore(
             asked,
             chart=chart,

@@ -206,7 +206,7 @@ class Search:
 
     def _synthesize(self) -> None:
         """Synthesize the best, and others of the front, until the best has been."""
-        tried: set[Design] = set()
+        tried = {point.design for point in self._points.values() if point.synthesized}
         while chosen := self._unconfirmed(tried):
             waiting = list(chosen)
             tried |= {point.design for point in chosen}

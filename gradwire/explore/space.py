@@ -59,7 +59,8 @@ class Asked:
             raise InputError(f"goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
         if self.goal == "energy":
             raise InputError(
-                f"goal energy needs a target with a power model, and {self.target} has none"
+                f"goal energy needs power figures, and there are none of {self.target}; "
+                "gradwire synth --target nangate45 --energy DATA measures one machine's"
             )
         if not 0 <= self.at_least < float("inf"):
             raise InputError(f"samples a second must be at least 0, not {self.at_least:g}")

@@ -132,7 +132,7 @@ def test_a_full_disk(here, fails):
     [
         (["--target", "ice40-hx8k"], "target of explore must be one of ecp5-12k"),
         (["--goal", "fame"], "goal must be one of samples-per-second, energy, area, not 'fame'"),
-        (["--goal", "energy"], "goal energy needs a target with a power model"),
+        (["--goal", "energy"], "goal energy needs power figures, and there are none of ecp5-85k"),
         (["--pes", "1,x"], "processing elements must be numbers joined by commas, not '1,x'"),
         (["--pes", "0"], "processing elements must be 1 to 4096, not 0"),
         (["--confirm", "0"], "confirm must be at least 1, not 0"),
