@@ -36,6 +36,8 @@ _OTHER_MULTIPLIERS = 2
 _BRAM_BITS, _BRAM_WORDS = 36, 512
 _FEW_WORDS, _ARRAY_FEW_WORDS = 64, 256
 _PAIRED_ROWS = 11
+# What chooses among the blocks of a bank that has more than so many.
+_SHALLOW_BLOCKS, _DEEP_BANK_LUTS, _DEEP_BLOCK_LUTS = 16, 300, 3
 # Vectors, biases, derivatives and partial sums together: in blocks, and of arrays in LUT4s.
 _SHARED_BRAMS, _SHARED_IN_LUTS = 4, 2_350
 # Samples whose vectors, and whose inputs, the memories hold (hw.schedule).
@@ -95,7 +97,10 @@ def cells(design: Design) -> Cells:
         luts += _UNIFIED_LUTS + pes * _UNIFIED_PE_LUTS
         brams += blocks(pes * design.bank_words * halves, 32)
     else:
-        brams += pes * blocks(design.bank_words * halves, 32)
+        bank = blocks(design.bank_words * halves, 32)
+        brams += pes * bank
+        if bank > _SHALLOW_BLOCKS:
+            luts += pes * (_DEEP_BANK_LUTS + _DEEP_BLOCK_LUTS * bank)
     brams += blocks(design.buffer_vectors * design.record_words, 32)
     if not input_words(design):
         brams += blocks(_copied(design.layers[0], _INPUT_COPIES), 32)

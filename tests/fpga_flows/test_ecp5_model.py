@@ -22,6 +22,7 @@ def machine(layers, pes, multiplier=3, adder=4, **more):
 # By synthesis of 784-100-100-10, module by module: `gradwire.explore.tasks.cells`.
 SYNTHESIZED = [
     (36, 5, 8, 2, 69_474, 152, 190),
+    (28, 3, 4, 0, 54_800, 120, 206),
     (12, 5, 8, 2, 34_146, 56, 203),
     (8, 3, 4, 2, 18_035, 40, 198),
     (4, 2, 4, 0, 11_000, 24, 194),
@@ -49,7 +50,7 @@ def test_large_machines(pes, multiplier, adder, broadcast, luts, dsps, brams):
 def test_small_machines_are_synthesized_as_the_model_says(layers, pes, adder):
     design = machine(layers, pes, 2, adder, buffer_vectors=16)
     model, found = cells(design), tasks.cells(design, 600)
-    assert model.luts == pytest.approx(found["luts"], rel=0.15)
+    assert model.luts == pytest.approx(found["luts"], rel=0.2)
     assert model.dsps == found["dsps"]
     assert model.brams == pytest.approx(found["brams"], abs=4)
 
