@@ -127,7 +127,8 @@ class TestCommand:
             (["3-1", "--dsps", "2"], "--dsps is for --component"),
             (["--component", "adder", "--dsps", "2"], "dsps must be left alone for adder"),
             (["--component", "multiplier", "--dsps", "3"], "dsps must be 1, 2 or 4, not 3"),
-            (["3-1", "--target", "nangate45"], "target must be one of ecp5-12k"),
+            (["3-1", "--target", "nangate45"], "GRADWIRE_LIBERTY"),
+            (["3-1", "--target", "abacus"], "target must be one of ecp5-12k"),
             ([], "synth needs a topology, such as 3-3-3-1, or --component"),
         ],
     )

@@ -24,7 +24,7 @@ CORES = [
     ((6, 5, 4), 7, {"mapping": ("row", "column"), "subnormals": "ieee"}),
     ((5, 4, 3), 2, {"seeded_weights": True, "activation": "tanh", "table_degree": 1}),
     ((1, 1), None, {"mapping": ("row",), "seeded_weights": True}),
-    ((3, 3, 1), None, {"batch": 8, "activation": "sigmoid-exact", "loss": True}),
+    ((20, 3, 1), None, {"batch": 8, "activation": "sigmoid-exact", "loss": True}),
     ((3, 3, 1), None, {"memory": "unified", "table_degree": 2}),
     ((1, 1), None, {"memory": "unified"}),
     ((5, 7, 2), 4, {"batch": 3, "memory": "unified"}),
