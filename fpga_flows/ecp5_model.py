@@ -24,9 +24,6 @@ _PE_LUTS = 655
 _SHARED_LUTS = 1_500
 _ARRAY_LUTS = 37
 
-# What brings the weights to and from one memory for all of them.
-_UNIFIED_LUTS, _UNIFIED_PE_LUTS = 300, 40
-
 # Blocks (MULT18X18D) of a multiplier, and multipliers beside those of the PEs.
 _BLOCKS = 4
 _OTHER_MULTIPLIERS = 2
@@ -93,14 +90,10 @@ def cells(design: Design) -> Cells:
         else:
             brams += pes * blocks(words, bits)
     halves = 2 if design.batch > 1 else 1
-    if design.unified:
-        luts += _UNIFIED_LUTS + pes * _UNIFIED_PE_LUTS
-        brams += blocks(pes * design.bank_words * halves, 32)
-    else:
-        bank = blocks(design.bank_words * halves, 32)
-        brams += pes * bank
-        if bank > _SHALLOW_BLOCKS:
-            luts += pes * (_DEEP_BANK_LUTS + _DEEP_BLOCK_LUTS * bank)
+    bank = blocks(design.bank_words * halves, 32)
+    brams += pes * bank
+    if bank > _SHALLOW_BLOCKS:
+        luts += pes * (_DEEP_BANK_LUTS + _DEEP_BLOCK_LUTS * bank)
     brams += blocks(design.buffer_vectors * design.record_words, 32)
     if not input_words(design):
         brams += blocks(_copied(design.layers[0], _INPUT_COPIES), 32)

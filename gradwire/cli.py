@@ -265,20 +265,14 @@ _for_a_board = _with_options(
 _for_a_bitstream = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS | bitstream.DEFAULTS)
 
 # Of the designs that explore chooses among: what is not chosen here is chosen by it.
-_EXPLORE_OPTIONS = {name: kind for name, kind in _DESIGN_OPTIONS.items() if name != "pes"} | {
+_EXPLORE_OPTIONS = {
+    name: kind for name, kind in _DESIGN_OPTIONS.items() if name not in ("pes", "memory")
+} | {
     "pes": Annotated[
         str | None,
         typer.Option(
             metavar="N[,N...]",
             help="Numbers of processing elements to choose among; all by default.",
-            show_default=False,
-        ),
-    ],
-    "memory": Annotated[
-        str | None,
-        typer.Option(
-            metavar="distributed|unified",
-            help="A weight bank for each processing element, or one memory. Either by default.",
             show_default=False,
         ),
     ],
@@ -301,7 +295,7 @@ _for_an_exploration = _with_options(
     "chosen",
     _EXPLORE_OPTIONS,
     _DESIGN_DEFAULTS
-    | dict.fromkeys(("memory", "multiplier_stages", "adder_stages", "broadcast_stages"))
+    | dict.fromkeys(("multiplier_stages", "adder_stages", "broadcast_stages"))
     | {"buffer_vectors": None},
 )
 

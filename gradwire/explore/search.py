@@ -25,7 +25,7 @@ from hw.errors import InputError, ToolError
 
 _CALLED = {"luts": "LUTs", "dsps": "DSPs", "brams": "BRAMs"}
 # Models may be off by so much: a machine that is only so much too large is synthesized.
-_SLACK = {"luts": 1.05, "dsps": 1.0, "brams": 1.02}
+_SLACK = {"luts": 1.05, "dsps": 1.0, "brams": 1.0}
 # Of machines that are not the fastest, one is enough of those that differ by less.
 _NEARLY = 1.03
 # Placements aim at the next of these steps, in MHz, above what the model expects.

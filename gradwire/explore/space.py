@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fpga_flows import ecp5, ecp5_model
 from fpga_flows.fpga import check_speed
-from hw.design import MAPPINGS, MEMORIES, Design
+from hw.design import MAPPINGS, Design
 from hw.errors import InputError
 from hw.program import LOAD_LATENCY
 
@@ -103,9 +103,9 @@ def candidates(asked: Asked) -> list[Candidate]:
     InputError when no design is possible.
     """
     found, why = [], None
-    for pes, mapping, memory in itertools.product(_pes(asked), _mappings(asked), _memories(asked)):
-        for stages in _stages(asked, memory):
-            parameters = {"memory": memory, "mapping": mapping, **asked.fixed, **stages}
+    for pes, mapping in itertools.product(_pes(asked), _mappings(asked)):
+        for stages in _stages(asked):
+            parameters = {"mapping": mapping, **asked.fixed, **stages}
             try:
                 design = Design(
                     layers=asked.layers,
@@ -141,18 +141,14 @@ def _candidate(design: Design, asked: Asked) -> Candidate:
 def least_clocks(design: Design) -> int:
     """Clocks that a sample takes, or more: each PE reads one word of its bank a clock.
 
-    A word is read forward, once more to pass the error back, and to be updated. One memory for all
-    weights gives a weight a clock.
+    A word is read forward, once more to pass the error back, and to be updated.
     """
-    if design.unified:
-        slots = design.useful_multiply_adds
-    else:
-        slots = 0
-        for layer in design.weight_layers:
-            slots += 2 * layer.words
-            if layer.number > 1 or design.input_deltas:
-                bias = layer.folds if layer.mapping == "row" else 0
-                slots += layer.words - bias
+    slots = 0
+    for layer in design.weight_layers:
+        slots += 2 * layer.words
+        if layer.number > 1 or design.input_deltas:
+            bias = layer.folds if layer.mapping == "row" else 0
+            slots += layer.words - bias
     return max(slots, design.sample_words + LOAD_LATENCY)
 
 
@@ -182,16 +178,12 @@ def _pairs(layers: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     return itertools.pairwise(layers)
 
 
-def _memories(asked: Asked) -> tuple[str, ...]:
-    return (asked.fixed["memory"],) if "memory" in asked.fixed else MEMORIES
-
-
-def _stages(asked: Asked, memory: str) -> list[dict[str, int]]:
+def _stages(asked: Asked) -> list[dict[str, int]]:
     """Stages of multiplier, adder and broadcast, without those that bring nothing."""
     axes = {
         "multiplier_stages": ecp5_model.MULTIPLIER_STAGES,
         "adder_stages": ecp5_model.ADDER_STAGES,
-        "broadcast_stages": ecp5_model.BROADCAST_STAGES if memory == "distributed" else (0,),
+        "broadcast_stages": ecp5_model.BROADCAST_STAGES,
     }
     axes |= {name: (asked.fixed[name],) for name in axes if name in asked.fixed}
     found = []

@@ -39,7 +39,6 @@ def _point(point: Point) -> dict[str, Any]:
     return {
         "pes": design.processing_elements,
         "mapping": list(design.mapping),
-        "memory": design.memory,
         "multiplier_stages": design.multiplier_stages,
         "adder_stages": design.adder_stages,
         "broadcast_stages": design.broadcast_stages,

@@ -18,7 +18,7 @@ from gradwire.explore.workers import workers
 from hw import tool
 from hw.errors import InputError, ToolError
 
-SMALL = ("explore", "5-3-2", "--memory", "distributed", "--multiplier-stages", "2")
+SMALL = ("explore", "5-3-2", "--multiplier-stages", "2")
 SMALL += ("--broadcast-stages", "0", "--buffer-vectors", "16", "--confirm", "1")
 
 

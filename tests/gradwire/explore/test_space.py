@@ -22,7 +22,6 @@ def test_no_schedule_takes_fewer_clocks_than_the_bound(data):
         layers=layers,
         processing_elements=draw(st.integers(1, 12)),
         mapping=tuple(draw(st.sampled_from(["row", "column"])) for _ in layers[1:]),
-        memory=draw(st.sampled_from(["distributed", "unified"])),
     )
     assert least_clocks(design) <= make_schedule(design).clocks_per_sample
 
@@ -36,7 +35,6 @@ def test_all_axes_are_there():
     designs = [each.design for each in candidates(Asked(layers=SMALL))]
     assert len(set(designs)) == len(designs)
     assert {design.processing_elements for design in designs} == {1, 2, 3}
-    assert {design.memory for design in designs} == {"distributed", "unified"}
     assert len({design.mapping for design in designs}) == 8
     assert len({design.adder_stages for design in designs}) > 2
     assert len({design.multiplier_stages for design in designs}) > 1
@@ -44,7 +42,7 @@ def test_all_axes_are_there():
 
 
 def test_a_stage_less_would_be_slower():
-    for each in candidates(Asked(layers=SMALL, fixed={"memory": "distributed"})):
+    for each in candidates(Asked(layers=SMALL, fixed={})):
         design = each.design
         m, a, b = design.multiplier_stages, design.adder_stages, design.broadcast_stages
         path = path_ns(m, a, b)
@@ -61,7 +59,7 @@ def test_what_is_fixed_is_not_chosen():
 
 
 def test_the_buffer_fits():
-    found = candidates(Asked(layers=(784, 30, 10), pes=(10,), fixed={"memory": "distributed"}))
+    found = candidates(Asked(layers=(784, 30, 10), pes=(10,), fixed={}))
     assert all(each.brams <= 208 for each in found)
     assert {each.design.buffer_vectors for each in found} < {2, 4, 8, 16, 32, 64, 128}
 
