@@ -87,6 +87,7 @@ def content():
                 ],
                 "resources": [{"name": "LUT4", "used": 1000, "available": 800}],
                 "fits": False,
+                "pe_um2": None,
                 "fmax_mhz": 80.0,
                 "timing_by": "nextpnr",
                 "critical_path": ["vectors", "multiplier"],
