@@ -304,6 +304,12 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output instead of tables."),
 ]
+TimeLimit = Annotated[
+    float,
+    typer.Option(
+        parser=_number, metavar="MINUTES", help="Longest run of a tool before it is given up."
+    ),
+]
 Samples = Annotated[int, typer.Option(parser=_whole, metavar="N", help="Samples to train on.")]
 Tests = Annotated[
     int, typer.Option(parser=_whole, metavar="N", help="Samples to test on afterwards.")
@@ -868,12 +874,7 @@ def synth(
             show_default=False,
         ),
     ] = None,
-    time_limit: Annotated[
-        float,
-        typer.Option(
-            parser=_number, metavar="MINUTES", help="Longest run of a tool before it is given up."
-        ),
-    ] = TIME_LIMIT / 60,
+    time_limit: TimeLimit = TIME_LIMIT / 60,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -1109,12 +1110,7 @@ def explore(
             show_default=False,
         ),
     ] = None,
-    time_limit: Annotated[
-        float,
-        typer.Option(
-            parser=_number, metavar="MINUTES", help="Longest run of a tool before it is given up."
-        ),
-    ] = TIME_LIMIT / 60,
+    time_limit: TimeLimit = TIME_LIMIT / 60,
     output: Annotated[
         Path | None,
         typer.Option(
