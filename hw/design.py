@@ -129,6 +129,7 @@ class VectorPlaces:
     -------
     first : first address of ("activation", l), the output of layer l = 1 ... L - 1, and of
         ("delta", l), l = 1 ... L: in the register files for local ones, else in the vector memory.
+        Deltas that come from a group above have a memory of their own.
     register_words : words of each PE's register file.
     memory_words : words of the vector memory.
     """
@@ -136,6 +137,35 @@ class VectorPlaces:
     first: dict[tuple[str, int], int]
     register_words: int
     memory_words: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where an array with its layers, a group, stands among those that share a network.
+
+    See hw.groups. A sample's activations go up from group to group, its deltas come down.
+
+    Members
+    -------
+    number, groups : which one, from 0, of how many.
+    below : activation function of the layer below the group; "" for the first group.
+    outputs : of the network.
+    lag : iterations from a sample's forward passes in this group to its backward passes.
+    delayed : forward passes see the updates of all samples whose turn was in iterations before,
+        and no later one; otherwise those of all batches before the sample's own.
+    """
+
+    number: int
+    groups: int
+    below: str
+    outputs: int
+    lag: int
+    delayed: bool
+
+    @property
+    def last(self) -> bool:
+        """Whether it is the last group, which has the labels."""
+        return self.number == self.groups - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,6 +195,7 @@ class Design:
     loss : the machine also puts out the loss of each sample, the sum of its squared output errors.
     broadcast_stages : registers on the way of whatever goes to all PEs, clocks: an array that fills
         an FPGA cannot be crossed in one.
+    stage : where the array stands among several; None if it has the network to itself.
 
     Raises InputError, naming the constraint and the value.
     """
@@ -187,6 +218,7 @@ class Design:
     memory: MemoryOrganisation = "distributed"
     loss: bool = False
     broadcast_stages: int = 0
+    stage: Stage | None = None
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
@@ -228,6 +260,36 @@ class Design:
             )
         if self.input_deltas and self.mapping[0] != "row":
             raise InputError("input deltas need a row-mapped first layer, not 'column'")
+        if not self.last and self.mapping[-1] != "column":
+            raise InputError(
+                "the last layer of a group that is not the last must be column-mapped, not "
+                f"{self.mapping[-1]!r}"
+            )
+
+    @property
+    def first(self) -> bool:
+        """Whether the samples come to this array, and not activations of a group below."""
+        return self.stage is None or not self.stage.below
+
+    @property
+    def last(self) -> bool:
+        """Whether the outputs are the network's, and not handed on to a group above."""
+        return self.stage is None or self.stage.last
+
+    @property
+    def labels(self) -> int:
+        """Labels of a sample: the outputs of the network."""
+        return self.layers[-1] if self.stage is None else self.stage.outputs
+
+    @property
+    def lag(self) -> int:
+        """Iterations from a sample's forward passes to its backward passes."""
+        return 0 if self.stage is None else self.stage.lag
+
+    @property
+    def propagates_to_inputs(self) -> bool:
+        """Whether backpropagation goes down to the inputs of the first layer."""
+        return self.input_deltas or not self.first
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -267,6 +329,8 @@ class Design:
             self.memory if self.memory != "distributed" else "",
             "loss" if self.loss else "",
             f"s{self.broadcast_stages}" if self.broadcast_stages else "",
+            f"g{self.stage.number}of{self.stage.groups}" if self.stage else "",
+            f"lag{self.lag}" if self.lag else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
         return "_".join(["gradwire", *parts]).replace("-", "_")
@@ -305,7 +369,7 @@ class Design:
     def useful_multiply_adds(self) -> int:
         """Multiply-adds of one iteration, biases apart: forward, deltas, updates."""
         weights = [a * b for a, b in itertools.pairwise(self.layers)]
-        deltas = weights if self.input_deltas else weights[1:]
+        deltas = weights if self.propagates_to_inputs else weights[1:]
         return 2 * sum(weights) + sum(deltas)
 
     @property
@@ -321,7 +385,7 @@ class Design:
     @property
     def sample_words(self) -> int:
         """FP32 words of one training vector: its inputs, then its labels."""
-        return self.layers[0] + self.layers[-1]
+        return self.layers[0] + self.labels
 
     @property
     def record_words(self) -> int:
@@ -330,7 +394,7 @@ class Design:
         Inputs in bytes are packed four to a word, the first in the low byte; labels are FP32.
         """
         inputs = self.layers[0]
-        return (inputs if self.sample_format == "fp32" else -(-inputs // 4)) + self.layers[-1]
+        return (inputs if self.sample_format == "fp32" else -(-inputs // 4)) + self.labels
 
     @property
     def refill_vectors(self) -> int:
@@ -362,7 +426,8 @@ class Design:
         for number in range(1, len(self.layers)):
             if number < len(self.layers) - 1:
                 put("activation", number, self.activation_is_local(number + 1))
-            put("delta", number, self.delta_is_local(number))
+            if number < len(self.layers) - 1 or self.last:
+                put("delta", number, self.delta_is_local(number))
         return VectorPlaces(first=first, register_words=words[True], memory_words=words[False])
 
 
