@@ -1,5 +1,7 @@
 """The backpropagation unit: from activations and backward sums to deltas."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -33,6 +35,9 @@ class BackpropagationUnit(wiring.Component):
     multiplier makes derivatives going forward and deltas going back. The derivatives, which come
     from the activations (see hw.activation), wait in a memory of their own.
 
+    Of several groups of layers only the last one has labels. The others hand on the derivatives of
+    their last layer with its activations; it is the group above that makes deltas of them.
+
     Latencies: output delta, the adder's; other deltas, the multiplier's.
 
     Members
@@ -41,7 +46,10 @@ class BackpropagationUnit(wiring.Component):
     network_input, network_input_valid, network_input_copy : an input of the network, if its delta
         is wanted.
     label_address, label_copy, label : label memory's word, and the address that asks for it a clock
-        before.
+        before; in the last group.
+    derivative, derivative_valid : of an activation of the last layer; in the other groups.
+    input_derivative_address, input_derivative_copy, input_derivative : derivative of an activation
+        of the group below, and the address that asks for it a clock before; but in the first group.
     sum, sum_valid, sum_tag : a backward sum, W^T delta.
     next_index, next_tag : of the sum of the next clock, if any.
     delta : the delta of a neuron (or of an input of the network, if wanted).
@@ -56,6 +64,9 @@ class BackpropagationUnit(wiring.Component):
         self.schedule = schedule
         design = schedule.design
         self.hidden = any(op.unit == BACKPROPAGATION for op in schedule.operations)
+        self.computed = not {A_TIMES_COMPLEMENT, COMPLEMENT_OF_SQUARE}.isdisjoint(
+            self._kinds().values()
+        )
         copy = below(schedule.copies)
         error = {"error": Out(32), "error_valid": Out(1)} if design.loss else {}
         super().__init__(
@@ -68,9 +79,7 @@ class BackpropagationUnit(wiring.Component):
                 "network_input": In(32),
                 "network_input_valid": In(1),
                 "network_input_copy": In(copy),
-                "label_address": Out(below(design.layers[-1])),
-                "label_copy": Out(below(schedule.input_copies)),
-                "label": In(32),
+                **self._stage_ports(schedule),
                 "sum": In(32),
                 "sum_valid": In(1),
                 "sum_tag": In(result_tag(schedule)),
@@ -84,6 +93,26 @@ class BackpropagationUnit(wiring.Component):
             }
         )
 
+    @staticmethod
+    def _stage_ports(schedule: Schedule) -> dict[str, wiring.Member]:
+        """Those that depend on where the group stands."""
+        design, ports = schedule.design, {}
+        if design.last:
+            ports |= {
+                "label_address": Out(below(design.layers[-1])),
+                "label_copy": Out(below(schedule.label_copies)),
+                "label": In(32),
+            }
+        else:
+            ports |= {"derivative": Out(32), "derivative_valid": Out(1)}
+        if not design.first:
+            ports |= {
+                "input_derivative_address": Out(below(design.layers[0])),
+                "input_derivative_copy": Out(below(schedule.input_copies)),
+                "input_derivative": In(32),
+            }
+        return ports
+
     @property
     def module_name(self) -> str:
         """Name of the Verilog module."""
@@ -93,23 +122,27 @@ class BackpropagationUnit(wiring.Component):
         m = Module()
         design = self.schedule.design
         output = Signal()
-        m.d.comb += output.eq(self.valid & (self.layer == len(design.activations) - 1))
-        self._labels(m, output)
+        if design.last:
+            m.d.comb += output.eq(self.valid & (self.layer == len(design.activations) - 1))
+            self._labels(m, output)
 
         adder = Adder(subnormals=design.subnormals, stages=design.adder_stages)
-        place(m, "adder", adder, platform)
-        error = delay(m, output, adder.latency, "error", reset=True)
-        m.d.comb += [
-            adder.a.eq(self.activation),
-            adder.b.eq(_negative(self.label)),
-            self.delta.eq(adder.o),
-            self.delta_valid.eq(error),
-            self.delta_layer.eq(len(design.activations)),
-            self.delta_copy.eq(delay(m, self.copy, adder.latency, "error_copy")),
-        ]
+        if design.last or self.computed:
+            place(m, "adder", adder, platform)
+        error = Const(0, 1)
+        if design.last:
+            error = delay(m, output, adder.latency, "error", reset=True)
+            m.d.comb += [
+                adder.a.eq(self.activation),
+                adder.b.eq(_negative(self.label)),
+                self.delta.eq(adder.o),
+                self.delta_valid.eq(error),
+                self.delta_layer.eq(len(design.activations)),
+                self.delta_copy.eq(delay(m, self.copy, adder.latency, "error_copy")),
+            ]
         if design.loss:
             m.d.comb += [self.error.eq(adder.o), self.error_valid.eq(error)]
-        if self.hidden:
+        if self.hidden or not design.last:
             self._chain_rule(m, platform, adder, output, error)
         return m
 
@@ -131,15 +164,23 @@ class BackpropagationUnit(wiring.Component):
         """Derivatives going forward, deltas going back."""
         design = self.schedule.design
         multiplier = Multiplier(subnormals=design.subnormals, stages=design.multiplier_stages)
-        place(m, "multiplier", multiplier, platform)
+        if self.hidden or self.computed:
+            place(m, "multiplier", multiplier, platform)
         value, owner = self.activation, Cat(self.copy, self.layer + 1)
         if design.input_deltas:
             value = Mux(self.network_input_valid, self.network_input, value)
             of_input = Cat(self.network_input_copy, Const(0, len(owner) - len(self.copy)))
             owner = Mux(self.network_input_valid, of_input, owner)
+        self.owner = Signal(len(self.copy) + len(self.layer) + 1)
         derivative, stored = self._derivatives(m)
-        m.d.comb += [multiplier.a.eq(self.sum), multiplier.b.eq(derivative)]
+        if self.hidden:
+            m.d.comb += [multiplier.a.eq(self.sum), multiplier.b.eq(derivative)]
         self._make_derivatives(m, value, owner, adder, multiplier, output, stored)
+        if self.hidden:
+            self._deltas(m, adder, multiplier, error)
+
+    def _deltas(self, m: Module, adder: Adder, multiplier: Multiplier, error: Value) -> None:
+        """What leaves the multiplier is a delta, or the adder's error is."""
         valid = delay(m, self.sum_valid, multiplier.latency, "delta", reset=True)
         tag = data.View(
             result_tag(self.schedule), delay(m, self.sum_tag, multiplier.latency, "delta_tag")
@@ -162,7 +203,7 @@ class BackpropagationUnit(wiring.Component):
         adder: Adder,
         multiplier: Multiplier,
         output: Value,
-        stored: wiring.PureInterface,
+        stored: "_Made",
     ) -> None:
         """The derivative of each hidden activation, by the kind of its layer's function.
 
@@ -200,7 +241,8 @@ class BackpropagationUnit(wiring.Component):
     def _kinds(self) -> dict[int, str]:
         """Kind of derivative of each layer of weights that needs one; -1 are the inputs."""
         names = self.schedule.design.activations
-        found = {number: DERIVATIVES[name] for number, name in enumerate(names[:-1])}
+        handed = names[:-1] if self.schedule.design.last else names
+        found = {number: DERIVATIVES[name] for number, name in enumerate(handed)}
         if self.schedule.design.input_deltas:
             found[-1] = DERIVATIVES[names[0]]
         return found
@@ -217,11 +259,42 @@ class BackpropagationUnit(wiring.Component):
                     m.d.comb += there.eq(1)
         return there
 
-    def _derivatives(self, m: Module) -> tuple[Value, wiring.PureInterface]:
-        """Memory of the derivatives: the word for the next backward sum, and the write port."""
-        design, copies = self.schedule.design, self.schedule.copies
+    def _derivatives(self, m: Module) -> tuple[Value, "_Made"]:
+        """The derivative for the next backward sum, and where new ones go."""
+        design = self.schedule.design
         vectors = result_vectors(self.schedule)
         layers = [n - 1 for unit, n in vectors if unit == BACKPROPAGATION]
+        if not design.first:
+            layers.remove(0)
+        if design.last:
+            word, made = self._memory(m, layers)
+        else:
+            made = _Made(Signal(name="made"), Signal(32, name="made_word"))
+            top = self.owner[len(self.copy) :] == len(design.activations)
+            word = Const(0, 32)
+            if layers:
+                word, stored = self._memory(m, layers)
+                m.d.comb += [stored.en.eq(made.en & ~top), stored.data.eq(made.data)]
+            m.d.comb += [
+                self.derivative.eq(made.data),
+                self.derivative_valid.eq(made.en & top),
+            ]
+        if design.first:
+            return word, made
+        m.d.comb += [
+            self.input_derivative_address.eq(self.next_index),
+            self.input_derivative_copy.eq(self.next_tag.copy),
+        ]
+        of_input = Array((unit, n) == (BACKPROPAGATION, 1) for unit, n in vectors)
+        here = delay(m, of_input[self.next_tag.vector], 1, "of_input")
+        return Mux(here, self.input_derivative, word), made
+
+    def _memory(self, m: Module, layers: list[int]) -> tuple[Value, "_Made"]:
+        """Memory of the derivatives of some layers: the word for the next sum, the write port."""
+        design, copies = self.schedule.design, self.schedule.copies
+        vectors = result_vectors(self.schedule)
+        if not layers:
+            return Const(0, 32), _Made(Signal(name="made"), Signal(32, name="made_word"))
         first, words = {}, 0
         for layer in layers:
             first[layer], words = words, words + design.layers[layer]
@@ -230,11 +303,10 @@ class BackpropagationUnit(wiring.Component):
         )
         m.submodules.walker = walker = VectorWalker(design.layers[:-1])
         write, read = file.write_port(), file.read_port()
-        self.owner = Signal(len(self.copy) + len(self.layer) + 1)
         copy, layer = self.owner[: len(self.copy)], self.owner[len(self.copy) :]
         number = walker.vector
         new, old = Signal(below(words)), Signal(below(words))
-        starts = [first[n - 1] if unit == BACKPROPAGATION else 0 for unit, n in vectors]
+        starts = [first.get(n - 1, 0) if unit == BACKPROPAGATION else 0 for unit, n in vectors]
         m.d.comb += [
             walker.step.eq(write.en),
             number.eq(layer),
@@ -245,7 +317,14 @@ class BackpropagationUnit(wiring.Component):
             write.addr.eq(address(new, copy, words, copies)),
             read.addr.eq(address(old, self.next_tag.copy, words, copies)),
         ]
-        return read.data, write
+        return read.data, _Made(write.en, write.data)
+
+
+class _Made(NamedTuple):
+    """Where derivatives go that have been made: valid, and the word."""
+
+    en: Value
+    data: Value
 
 
 def _negative(value: Value) -> Value:

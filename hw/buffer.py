@@ -37,7 +37,7 @@ class TrainingBuffer(wiring.Component):
     def __init__(self, schedule: Schedule) -> None:
         self.design = design = schedule.design
         self.copies = schedule.input_copies
-        self.inputs, self.labels = design.layers[0], design.layers[-1]
+        self.inputs, self.labels = design.layers[0], design.labels
         super().__init__(
             {
                 "i": In(stream.Signature(32)),

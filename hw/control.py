@@ -53,7 +53,7 @@ def result_tag(schedule: Schedule) -> data.StructLayout:
     return data.StructLayout(
         {
             "vector": below(len(result_vectors(schedule))),
-            "copy": below(schedule.copies),
+            "copy": below(schedule.tag_copies),
         }
     )
 

@@ -1,10 +1,14 @@
-"""The core: the whole machine, but for the source of the training vectors."""
+"""The core: the whole machine, but for the source of the training vectors.
+
+Of a machine of several groups of layers (hw.pipeline) there is a core for each.
+"""
 
 from amaranth.hdl import Const, DomainRenamer, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import NeuronArray
+from hw.arrivals import Arrivals
 from hw.backpropagation import ONE_WORD, BackpropagationUnit
 from hw.bias import BiasBank
 from hw.buffer import InputMemory, TrainingBuffer
@@ -87,6 +91,18 @@ class Core(wiring.Component):
         start while `initializing` is ignored, and so is the weight port.
     seed : of the initial weights, 32 bits; read with `initialize`.
     initializing : from the clock after `initialize` until all weights are written.
+
+    Of a group, in place of `i` and the predictions:
+
+    input, input_valid, input_derivative, input_derivative_valid : activations of the group below
+        and their derivatives, in the order of neurons and samples; but in the first group.
+    ends : no other one will come from below; but in the first group.
+    takes, wanted : a sample begins; the run goes on with another one.
+    output, output_valid, derivative, derivative_valid : likewise, for the group above; but in the
+        last group.
+    delta, delta_valid : of these neurons, from above.
+    room : the group above can take another sample.
+    label, label_valid : labels: out of the first group, into the last.
     """
 
     clocked = True
@@ -103,10 +119,7 @@ class Core(wiring.Component):
             "clocks": Out(64),
             "trained": Out(32),
             "stalls": Out(64),
-            "i": In(stream.Signature(32)),
-            "released": Out(1),
-            "prediction": Out(32),
-            "prediction_valid": Out(1),
+            **self._stage_ports(self.design),
             "weight_address": In(self.address.bank_bits + self.address.word_bits),
             "weight_write": In(1),
             "weight_data": In(32),
@@ -119,6 +132,41 @@ class Core(wiring.Component):
         if self.design.seeded_weights:
             ports |= {"initialize": In(1), "seed": In(32), "initializing": Out(1)}
         super().__init__(ports)
+
+    @staticmethod
+    def _stage_ports(design: Design) -> dict[str, wiring.Member]:
+        """Those that depend on where a group stands."""
+        ports: dict[str, wiring.Member] = {}
+        if design.first:
+            ports |= {"i": In(stream.Signature(32)), "released": Out(1)}
+        else:
+            ports |= {
+                "input": In(32),
+                "input_valid": In(1),
+                "input_derivative": In(32),
+                "input_derivative_valid": In(1),
+                "ends": In(1),
+                "input_delta": Out(32),
+                "input_delta_valid": Out(1),
+            }
+        if design.last:
+            ports |= {"prediction": Out(32), "prediction_valid": Out(1)}
+        else:
+            ports |= {
+                "output": Out(32),
+                "output_valid": Out(1),
+                "derivative": Out(32),
+                "derivative_valid": Out(1),
+                "delta": In(32),
+                "delta_valid": In(1),
+                "room": In(1),
+            }
+        if design.stage:
+            ports |= {"wanted": Out(1), "takes": Out(1)}
+        if design.first != design.last:
+            flow = Out if design.first else In
+            ports |= {"label": flow(32), "label_valid": flow(1)}
+        return ports
 
     @property
     def module_name(self) -> str:
@@ -166,23 +214,28 @@ class Core(wiring.Component):
     def _place(self, m: Module, whole: Module, platform: object) -> None:
         design, schedule = self.design, self.schedule
         self.sequencer = Sequencer(schedule)
-        self.buffer = TrainingBuffer(schedule)
-        self.labels = InputMemory(design.layers[-1], schedule.input_copies)
-        self.store = VectorStore(schedule)
         self.array = NeuronArray(schedule)
         self.forward = ForwardUnit(schedule)
         self.backpropagation = BackpropagationUnit(schedule)
         self.gradient_descent = GradientDescentUnit(schedule)
         parts = {
             "sequencer": self.sequencer,
-            "buffer": self.buffer,
-            "labels": self.labels,
-            "vectors": self.store,
             "neurons": self.array,
             "forward": self.forward,
             "backpropagation": self.backpropagation,
             "gradient_descent": self.gradient_descent,
         }
+        if design.first:
+            parts["buffer"] = self.buffer = TrainingBuffer(schedule)
+        else:
+            self.input_derivatives = InputMemory(design.layers[0], schedule.input_copies)
+            parts["input_derivatives"] = self.input_derivatives
+        if design.last:
+            parts["labels"] = self.labels = InputMemory(design.layers[-1], schedule.label_copies)
+        else:
+            parts["deltas"] = self.deltas = InputMemory(design.layers[-1], schedule.delta_copies)
+        if design.vectors.first:
+            parts["vectors"] = self.store = VectorStore(schedule)
         if not design.activation_is_local(1):
             parts["inputs"] = self.inputs = InputMemory(design.layers[0], schedule.input_copies)
         if design.bias_words:
@@ -193,7 +246,7 @@ class Core(wiring.Component):
             parts["losses"] = self.losses = LossUnit(design)
         enable = self.memory.enable if self.memory else None
         for name, component in parts.items():
-            if component is self.buffer:
+            if name == "buffer":
                 place(whole, name, component, platform)
             else:
                 place(m, name, component, platform, enable=enable)
@@ -208,12 +261,11 @@ class Core(wiring.Component):
         m.d.comb += [getattr(sequencer, name).eq(value) for name, value in ports.items()]
         m.d.comb += [
             sequencer.start.eq(start),
-            sequencer.loaded.eq(self.buffer.loaded),
-            self.buffer.take.eq(sequencer.take),
+            sequencer.loaded.eq(self.loaded),
             self.busy.eq(sequencer.busy),
-            self.loaded.eq(self.buffer.loaded),
-            self.released.eq(self.buffer.released),
         ]
+        if self.design.stage:
+            m.d.comb += [self.wanted.eq(sequencer.wanted), self.takes.eq(sequencer.take)]
         m.d.sync += was_busy.eq(self.busy)
         m.d[self.always] += self.clocks.eq(self.clocks + self.busy)
         m.d.sync += self.trained.eq(self.trained + sequencer.take)
@@ -227,12 +279,37 @@ class Core(wiring.Component):
             m.d[self.always] += self.stalls.eq(0)
 
     def _load(self, m: Module) -> None:
-        """From the stream to the buffer, and from there to the sample's memories."""
-        buffer, array = self.buffer, self.array
+        """Into the memories of samples, from the stream or from the groups below and above."""
+        if self.design.first:
+            self._load_from_stream(m)
+        else:
+            self._load_from_below(m)
+        if not self.design.last:
+            deltas = self._arrive(m, self.deltas, self.delta, self.delta_valid, "delta")
+            m.d.comb += [
+                deltas.use.eq(self.sequencer.uses_deltas),
+                deltas.restart.eq(self.start & ~self.busy),
+                deltas.first.eq(self.sequencer.newest),
+                self.sequencer.deltas.eq(deltas.waits),
+                self.sequencer.room.eq(self.room),
+            ]
+
+    def _load_from_stream(self, m: Module) -> None:
+        """To the buffer, and from there to the sample's memories."""
+        buffer = self.buffer
         if self.memory:
             m.d.comb += buffer.enable.eq(self.memory.enable)
         wiring.connect(m, wiring.flipped(self.i), buffer.i)
-        memories = [(self.labels, buffer.label_write)]
+        m.d.comb += [
+            buffer.take.eq(self.sequencer.take),
+            self.loaded.eq(buffer.loaded),
+            self.released.eq(buffer.released),
+        ]
+        memories = []
+        if self.design.last:
+            memories.append((self.labels, buffer.label_write))
+        else:
+            m.d.comb += [self.label.eq(buffer.word), self.label_valid.eq(buffer.label_write)]
         if not self.design.activation_is_local(1):
             memories.append((self.inputs, buffer.input_write))
         for file, write in memories:
@@ -243,16 +320,63 @@ class Core(wiring.Component):
                 file.word.eq(buffer.word),
             ]
         if self.design.activation_is_local(1):
-            words, pes = input_words(self.design), self.design.processing_elements
+            pes = self.design.processing_elements
             m.submodules.input_walker = walker = VectorWalker([self.design.layers[0]], [pes])
-            place = address(walker.offset, buffer.copy, words, self.schedule.input_copies)
-            m.d.comb += [
-                walker.step.eq(buffer.input_write),
-                array.input_write.eq(buffer.input_write),
-                array.input_lane.eq(walker.lane),
-                array.input_address.eq(place),
-                array.network_input.eq(buffer.word),
-            ]
+            m.d.comb += walker.step.eq(buffer.input_write)
+            self._spread(m, buffer.input_write, buffer.word, walker, buffer.copy)
+
+    def _load_from_below(self, m: Module) -> None:
+        """Activations of the group below, their derivatives, and labels."""
+        design, copies = self.design, self.schedule.input_copies
+        if design.activation_is_local(1):
+            inputs = Arrivals(design.layers[0], copies, design.processing_elements)
+            m.submodules.input_arrivals = inputs
+            m.d.comb += inputs.step.eq(self.input_valid)
+            self._spread(m, self.input_valid, self.input, inputs, inputs.copy)
+        else:
+            inputs = self._arrive(m, self.inputs, self.input, self.input_valid, "input")
+        m.d.comb += [
+            inputs.use.eq(self.sequencer.take),
+            self.loaded.eq(inputs.waits),
+            self.sequencer.ends.eq(self.ends),
+        ]
+        words, valid = self.input_derivative, self.input_derivative_valid
+        self._arrive(m, self.input_derivatives, words, valid, "input_derivative")
+        back, derivatives = self.backpropagation, self.input_derivatives
+        m.d.comb += [
+            derivatives.read_index.eq(back.input_derivative_address),
+            derivatives.read_copy.eq(back.input_derivative_copy),
+            back.input_derivative.eq(derivatives.data),
+        ]
+        if design.last:
+            self._arrive(m, self.labels, self.label, self.label_valid, "label")
+
+    def _arrive(
+        self, m: Module, file: InputMemory, word: Value, valid: Value, name: str
+    ) -> Arrivals:
+        """Vectors come to a memory, one element after the other."""
+        arrivals = Arrivals(file.words, file.copies)
+        m.submodules[f"{name}_arrivals"] = arrivals
+        m.d.comb += [
+            arrivals.step.eq(valid),
+            file.write.eq(valid),
+            file.write_copy.eq(arrivals.copy),
+            file.write_index.eq(arrivals.offset),
+            file.word.eq(word),
+        ]
+        return arrivals
+
+    def _spread(
+        self, m: Module, write: Value, word: Value, walker: VectorWalker | Arrivals, copy: Value
+    ) -> None:
+        """Inputs go to the register files of the PEs."""
+        array, words = self.array, input_words(self.design)
+        m.d.comb += [
+            array.input_write.eq(write),
+            array.input_lane.eq(walker.lane),
+            array.input_address.eq(address(walker.offset, copy, words, self.schedule.input_copies)),
+            array.network_input.eq(word),
+        ]
 
     def _broadcast(self, m: Module) -> None:
         """The operand that goes to all PEs; UPDATE's is scaled by the learning rate."""
@@ -264,23 +388,37 @@ class Core(wiring.Component):
                 self.inputs.read_copy.eq(sequencer.copy),
             ]
             other = self.inputs.data
+        if not self.design.last:
+            m.d.comb += [
+                self.deltas.read_index.eq(sequencer.broadcast_address),
+                self.deltas.read_copy.eq(sequencer.copy),
+            ]
+            from_above = delay(m, sequencer.broadcast_delta, 1, "broadcast_delta")
+            other = Mux(from_above, self.deltas.data, other)
         other = Mux(delay(m, sequencer.broadcast_one, 1, "broadcast_one"), ONE_WORD, other)
-        stored = ~sequencer.broadcast_one & ~sequencer.broadcast_input
         update = sequencer.control.update & sequencer.control.valid
-        operand = Mux(delay(m, stored, 1, "stored"), self.store.data, other)
+        operand = other
+        if self.design.vectors.first:
+            stored = ~sequencer.broadcast_one & ~sequencer.broadcast_input
+            if not self.design.last:
+                stored &= ~sequencer.broadcast_delta
+            operand = Mux(delay(m, stored, 1, "stored"), self.store.data, other)
+            m.d.comb += [
+                self.store.read_address.eq(sequencer.broadcast_address),
+                self.store.read_copy.eq(sequencer.copy),
+            ]
         other = Mux(delay(m, update, 1, "update"), scale.o, other)
+        if self.design.vectors.first:
+            # What has only now been computed comes last into the multiplexer.
+            stored_alone = delay(m, stored & ~update, 1, "stored_alone")
+            other = Mux(stored_alone, self.store.data, other)
         m.d.comb += [
-            self.store.read_address.eq(sequencer.broadcast_address),
-            self.store.read_copy.eq(sequencer.copy),
             scale.step.eq(sequencer.step),
             scale.i.eq(operand),
             self.array.control.eq(sequencer.control),
             self.array.begins.eq(sequencer.begins & ~sequencer.updates),
             self.array.begins_tag.eq(sequencer.result),
-            # What has only now been computed comes last into the multiplexer.
-            self.array.broadcast.eq(
-                Mux(delay(m, stored & ~update, 1, "stored_alone"), self.store.data, other)
-            ),
+            self.array.broadcast.eq(other),
         ]
         if self.design.input_deltas:
             derive = delay(m, sequencer.derive, 1, "derive", reset=True)
@@ -314,12 +452,7 @@ class Core(wiring.Component):
 
     def _streams(self, m: Module) -> None:
         """From the array's output through the units and back to its inputs."""
-        array, forward, back, store = (
-            self.array,
-            self.forward,
-            self.backpropagation,
-            self.store,
-        )
+        array, forward, back = self.array, self.forward, self.backpropagation
         output = forward.layer == len(self.design.activations) - 1
         hidden = forward.valid & ~output
         layers = len(self.design.activations)
@@ -333,23 +466,37 @@ class Core(wiring.Component):
             back.valid.eq(forward.valid),
             back.layer.eq(forward.layer),
             back.copy.eq(forward.copy),
-            back.label.eq(self.labels.data),
-            self.labels.read_index.eq(back.label_address),
-            self.labels.read_copy.eq(back.label_copy),
             back.sum.eq(array.result),
             back.sum_valid.eq(array.result_valid & backward),
             back.sum_tag.eq(array.result_tag),
             back.next_index.eq(array.next_index),
             back.next_tag.eq(array.next_tag),
-            store.valid.eq(hidden | back.delta_valid),
-            store.vector.eq(Mux(hidden, forward.activation, back.delta)),
-            # The order of `stored_vectors`.
-            store.number.eq(Mux(hidden, forward.layer, back.delta_layer + (layers - 2))),
-            store.copy.eq(Mux(hidden, forward.copy, back.delta_copy)),
-            self.prediction.eq(forward.activation),
-            self.prediction_valid.eq(self._at_end(forward.valid & output)),
         ]
-        if self.design.input_deltas:
+        if self.design.vectors.first:
+            store = self.store
+            m.d.comb += [
+                store.valid.eq(hidden | back.delta_valid),
+                store.vector.eq(Mux(hidden, forward.activation, back.delta)),
+                # The order of `stored_vectors`.
+                store.number.eq(Mux(hidden, forward.layer, back.delta_layer + (layers - 2))),
+                store.copy.eq(Mux(hidden, forward.copy, back.delta_copy)),
+            ]
+        if self.design.last:
+            m.d.comb += [
+                back.label.eq(self.labels.data),
+                self.labels.read_index.eq(back.label_address),
+                self.labels.read_copy.eq(back.label_copy),
+                self.prediction.eq(forward.activation),
+                self.prediction_valid.eq(self._at_end(forward.valid & output)),
+            ]
+        else:
+            m.d.comb += [
+                self.output.eq(forward.activation),
+                self.output_valid.eq(forward.valid & output),
+                self.derivative.eq(back.derivative),
+                self.derivative_valid.eq(back.derivative_valid),
+            ]
+        if self.design.propagates_to_inputs:
             m.d.comb += [
                 self.input_delta.eq(back.delta),
                 self.input_delta_valid.eq(self._at_end(back.input_delta_valid)),

@@ -292,11 +292,13 @@ def _claim_activations(found: Claims, design: Design, op: Operation, lat: Latenc
     number = op.layer.number
     activations = op.results + lat.activations[number - 1]
     found["activation"] = activations
-    if number == len(design.layers) - 1:
+    top = number == len(design.layers) - 1
+    if top and design.last:
         found["unit adder"] = activations
         found["vector"] = _whole(activations + lat.adder)
     else:
-        found["vector"] = _whole(activations)
+        if not top:
+            found["vector"] = _whole(activations)
         _claim_derivatives(found, design, activations, number - 1, lat)
     if number == 1 and design.input_deltas:
         # The inputs' derivatives are made while the first fold broadcasts the inputs.

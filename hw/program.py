@@ -38,6 +38,9 @@ LOAD_LATENCY = 2
 # UPDATE and ACCUMULATE use every adder at once, REDUCE a level of them after the other.
 _EXCLUDES = {"adder": ("adder", "tree"), "tree": ("adder",)}
 
+# Samples by which a group of layers may be ahead of the one above, whose array so never waits.
+_MOST_AHEAD = 3
+
 # Intervals are tried up to so many times the least one. (Early operations find their places far
 # below: in the end a sample shares the array with no other.)
 _MOST_GROWTH = 200
@@ -56,6 +59,8 @@ class Program:
     finish : clocks from a sample's start to the end of all that it causes.
     copies : of the memories of vectors, so that no sample overwrites what an older one needs.
     input_copies : of the memories of inputs and labels, the sample that is loaded included.
+    holds : iterations from that in which a sample begins to the first after which its inputs are
+        wanted no more.
     """
 
     operations: tuple[Operation, ...]
@@ -65,6 +70,7 @@ class Program:
     finish: int
     copies: int
     input_copies: int
+    holds: int
 
     @property
     def behind(self) -> int:
@@ -127,16 +133,28 @@ class Program:
 
 
 class _Sample:
-    """When what one sample computes arrives, in clocks from the sample's start."""
+    """When what one sample computes arrives, in clocks from the sample's start.
 
-    def __init__(self, design: Design, lat: Latencies) -> None:
+    What comes from other groups is there when the iteration begins that has been waiting for it:
+    inputs at the start, and their derivatives as much later as they take to make; deltas `lag`
+    iterations after.
+    """
+
+    def __init__(self, design: Design, lat: Latencies, interval: int) -> None:
         self.design = design
         self.lat = lat
+        self.interval = interval
+        self.lagging = design.lag * interval
         self.operations: list[Operation] = []
         zero = np.zeros(design.layers[0], int)
         self.activations: dict[int, Clocks] = {0: zero}
         self.derivatives: dict[int, Clocks] = {}
+        if not design.first:
+            self.derivatives[0] = zero + lat.multiplier + lat.adder
         self.deltas: dict[int, Clocks] = {}
+        if not design.last:
+            top = len(design.layers) - 1
+            self.deltas[top] = np.full(design.layers[top], self.lagging)
 
     def ready(self, op: Operation) -> int:
         """First slot for which all operands are there in time."""
@@ -156,6 +174,8 @@ class _Sample:
             needs = [_broadcast(deltas, op, 0) + lat.multiplier, _local(inputs, op)]
         if op.unit == GRADIENT_DESCENT:
             needs += self._after_reading(op)
+            if self.design.lag:
+                needs += self._after_forward(op)
         return max(op.issued, *(int(need.max()) for need in needs))
 
     def _after_reading(self, op: Operation) -> list[Clocks]:
@@ -169,6 +189,15 @@ class _Sample:
             if back.unit == BACKPROPAGATION and back.layer is op.layer
         ]
 
+    def _after_forward(self, op: Operation) -> list[Clocks]:
+        """The forward pass of this iteration's sample must have read them, too."""
+        forward, layer = self.operation(FORWARD, op.layer.number), op.layer
+        needs = [forward.at(forward.slots) + self.lagging - op.slots - self.lat.sum]
+        if layer.mapping == "column":
+            read = forward.at(forward.slots[0]) + self.lat.carry - 1
+            needs.append(read + self.lagging - op.slots[0] - 1 - self.lat.adder)
+        return needs
+
     def add(self, op: Operation) -> None:
         """Note what arrives when `op`, which has its place, is done."""
         lat, number = self.lat, op.layer.number
@@ -177,9 +206,10 @@ class _Sample:
         if op.unit == FORWARD:
             activations = results + lat.activations[number - 1]
             self.activations[number] = activations
-            if number == len(self.design.layers) - 1:
+            top = number == len(self.design.layers) - 1
+            if top and self.design.last:
                 self.deltas[number] = activations + lat.adder
-            else:
+            elif not top:
                 self.derivatives[number] = activations + lat.derivatives[number - 1]
             if number == 1 and self.design.input_deltas:
                 inputs = op.at(op.slots[0, 1:]) + 1
@@ -195,7 +225,7 @@ class _Sample:
     # Least clocks until another sample may do the same, by what would else go wrong.
 
     def weight_hazards(self) -> Iterable[int]:
-        """Until the next sample's forward passes may begin to read new weights."""
+        """Until another sample's passes may begin to read new weights."""
         lat = self.lat
         for layer in self.design.weight_layers:
             forward = self.operation(FORWARD, layer.number)
@@ -208,6 +238,11 @@ class _Sample:
                 read = forward.at(forward.slots[0]) + lat.carry - 1
                 write = update.at(update.slots[0]) + 1 + lat.adder
                 yield int((write + 1 - read).max())
+            back = self.operation(BACKPROPAGATION, layer.number)
+            if self.design.lag and back is not None:
+                # Its iteration is as much later as that of the update.
+                read, write = back.at(back.slots), update.at(update.slots) + lat.sum
+                yield int((write[:, back.skip :] + 1 - read).max()) + self.lagging
 
     def update_hazards(self) -> Iterable[int]:
         """Until the next sample may add to the weights in the making."""
@@ -234,11 +269,27 @@ class _Sample:
 
     def input_hazards(self) -> Iterable[int]:
         """Until the loader may overwrite inputs and labels."""
+        for _, wanted in self._input_reads():
+            yield wanted - LOAD_LATENCY
+        if self.design.last:
+            top = self.operation(FORWARD, len(self.design.layers) - 1)
+            yield int(top.at(top.results).max()) + self.lat.activations[-1] - LOAD_LATENCY
+
+    def holds(self) -> int:
+        """See Program."""
+        return max(
+            op.behind + max(0, -((op.behind * self.interval - wanted) // self.interval))
+            for op, wanted in self._input_reads()
+        )
+
+    def _input_reads(self) -> Iterable[tuple[Operation, int]]:
+        """Operations that use the inputs, and when each has."""
         for op in self.operations:
             if op.layer.number == 1 and op.unit != BACKPROPAGATION:
-                yield int(op.at(op.slots).max()) + 1 - LOAD_LATENCY
-        top = self.operation(FORWARD, len(self.design.layers) - 1)
-        yield int(top.at(top.results).max()) + self.lat.activations[-1] - LOAD_LATENCY
+                yield op, int(op.at(op.slots).max()) + 1
+            elif op.layer.number == 1 and not self.design.first:
+                # Of the derivatives that came with them.
+                yield op, int(op.at(op.results).max())
 
 
 def _reads(op: Operation, written: Clocks, *, spread: bool, skip: int) -> Iterable[int]:
@@ -376,9 +427,11 @@ def make_program(
 
 def _least(design: Design, lat: Latencies, passes: Sequence[Operation], *, exact: bool) -> int:
     """Interval below which there is no program: for the array, the loader, the next sample."""
-    least = max(sum(op.clocks for op in passes), design.sample_words + LOAD_LATENCY)
-    if exact:
-        sample = _Sample(design, lat)
+    least = sum(op.clocks for op in passes)
+    if design.first:
+        least = max(least, design.sample_words + LOAD_LATENCY)
+    if exact and not design.lag:
+        sample = _Sample(design, lat, 0)
         for op in passes:
             sample.add(dataclasses.replace(op, start=sample.ready(op) - op.issued))
         least = max(least, *sample.weight_hazards(), 0)
@@ -388,7 +441,7 @@ def _least(design: Design, lat: Latencies, passes: Sequence[Operation], *, exact
 def _passes(design: Design, lat: Latencies, training: bool) -> list[Operation]:
     """The operations of a sample: the chain of forward passes and backpropagation, updates."""
     numbers = range(1, len(design.layers))
-    bottom = 1 if design.input_deltas else 2
+    bottom = 1 if design.propagates_to_inputs else 2
     chain = [(FORWARD, n) for n in numbers]
     if training:
         chain += [(BACKPROPAGATION, n) for n in reversed(numbers) if n >= bottom]
@@ -443,7 +496,7 @@ class _Placement:
         return min(filter(None, programs), key=lambda p: (p.copies, p.finish), default=None)
 
     def _ordered(self, passes: Sequence[Operation], interval: int) -> Program | None:
-        table, sample, ends = _Table(interval), _Sample(self.design, self.lat), []
+        table, sample, ends = _Table(interval), _Sample(self.design, self.lat, interval), []
         for op in passes:
             wanted = self.wanted[id(op)]
             placed = table.place(op, wanted, sample.ready(op), dense=self.dense)
@@ -459,6 +512,10 @@ class _Placement:
         """The program, unless some sample overwrites what another one still needs."""
         vectors, inputs = max(sample.vector_hazards(), default=0), max(sample.input_hazards())
         weights = max(sample.weight_hazards(), default=0)
+        if not self.draining:
+            # Forward passes are to see the updates of as many iterations before.
+            weights -= sample.lagging
+        holds = sample.holds()
         if (
             vectors > self.copies * interval
             or inputs > (self.input_copies - 1) * interval
@@ -466,6 +523,7 @@ class _Placement:
             or (weights > interval and not self.draining)
         ):
             return None
+        copies = max(2, 1 - (-inputs // interval)) if self.design.first else holds + _MOST_AHEAD
         order = sorted(sample.operations, key=lambda op: op.start - op.behind * interval)
         behind = max(op.behind for op in order)
         return Program(
@@ -474,11 +532,12 @@ class _Placement:
             drain=max(0, -(-weights // interval) - 1),
             tail=max(0, max(ends) - interval),
             finish=behind * interval + max(ends),
-            copies=_power_of_two(-(-vectors // interval)),
-            input_copies=_power_of_two(max(2, 1 - (-inputs // interval))),
+            copies=power_of_two(-(-vectors // interval)),
+            input_copies=power_of_two(copies),
+            holds=holds,
         )
 
 
-def _power_of_two(count: int) -> int:
+def power_of_two(count: int) -> int:
     """The least power of two from `count` on."""
     return 1 << max(0, count - 1).bit_length()

@@ -10,7 +10,7 @@ import numpy as np
 from hw.design import MAPPINGS, Design
 from hw.errors import InputError
 from hw.operation import FORWARD, Latencies, Operation
-from hw.program import LOAD_LATENCY, Program, make_program
+from hw.program import LOAD_LATENCY, Program, make_program, power_of_two
 
 # Clocks from the end of the last iteration's interval until the machine is no longer busy.
 RUN_OVERHEAD = 2
@@ -41,12 +41,15 @@ class Schedule:
     latencies : that it was made with, clocks.
     training : program of an iteration: forward, backpropagation, gradient descent.
     inference : program of forward passes alone.
+    labels_ahead : samples that the first group may be ahead of this one, at most, if there are
+        several.
     """
 
     design: Design
     latencies: Latencies
     training: Program
     inference: Program
+    labels_ahead: int = 0
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -62,6 +65,29 @@ class Schedule:
     def input_copies(self) -> int:
         """Samples whose inputs and labels the memories hold at once."""
         return max(self.training.input_copies, self.inference.input_copies)
+
+    @property
+    def tag_copies(self) -> int:
+        """Samples of which results may come, as far as they are told apart."""
+        return self.copies if self.design.first else max(self.copies, self.input_copies)
+
+    @property
+    def label_copies(self) -> int:
+        """Samples whose labels are kept, in the last group."""
+        if self.design.first:
+            return self.input_copies
+        behind = max(self.training.behind, self.inference.behind)
+        return power_of_two(self.labels_ahead + behind + 3)
+
+    @property
+    def delta_copies(self) -> int:
+        """Samples whose deltas are kept that come from a group above."""
+        return power_of_two(self.training.behind + 2)
+
+    @property
+    def ahead(self) -> int:
+        """Samples that a group below may have begun with and this one not yet, at most."""
+        return self.input_copies - max(self.training.holds, self.inference.holds)
 
     @property
     def load_clocks(self) -> int:
@@ -157,6 +183,9 @@ def _training(design: Design) -> Program:
             input_copies=2 * copies,
         )
 
+    if design.lag:
+        delayed = design.stage.delayed
+        return make(design.lag + _MOST_BATCH_COPIES, draining=not delayed)
     exact = make(_MOST_COPIES, draining=False)
     if design.batch == 1:
         return exact

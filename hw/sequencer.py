@@ -47,9 +47,18 @@ class Sequencer(wiring.Component):
     Operations whose sample does not exist pass without effect. The program waits in one place only:
     before an iteration whose sample is not loaded, at least until what is under way is done.
 
+    An array with a group of the layers also waits until deltas have come from the group above, for
+    the sample whose backward passes the iteration begins, and until that group has room for another
+    sample.
+
     Members
     -------
     start, samples, infer, batch, stop, rate, halve_every, floor, age : see hw.core.Core.
+    wanted, ends : of a group: the run goes on with another sample; the group below has none for it.
+    room, deltas : but for the last group: the one above has room for a sample; deltas have come.
+    uses_deltas : the iteration begins that uses them.
+    broadcast_delta : the broadcast operand is one of them.
+    newest : copy of the next sample.
     loaded, take : the next sample is loaded; the iteration begins with it.
     waiting : the iteration would begin, but its sample is not loaded.
     busy : from the clock after `start` until everything is written.
@@ -72,10 +81,13 @@ class Sequencer(wiring.Component):
         self.schedule = schedule
         design = schedule.design
         self.copies = max(schedule.copies, schedule.input_copies)
+        if not design.last:
+            self.copies = max(self.copies, schedule.delta_copies)
         self.programs = (schedule.training, schedule.inference)
         self.rom = [word for program in self.programs for word in self._encode(program)]
         self.behind = max(program.behind for program in self.programs)
-        broadcast = below(max(design.layers[0], design.vectors.memory_words))
+        handed_down = 0 if design.last else design.layers[-1]
+        broadcast = below(max(design.layers[0], design.vectors.memory_words, handed_down))
         super().__init__(
             {
                 **run_ports(design),
@@ -96,8 +108,26 @@ class Sequencer(wiring.Component):
                 "step": Out(32),
                 "control": Out(array_control(schedule)),
                 "bias_update": Out(1),
+                **self._stage_ports(),
             }
         )
+
+    def _stage_ports(self) -> dict[str, wiring.Member]:
+        """Those that depend on where a group stands."""
+        design, ports = self.schedule.design, {}
+        if design.stage:
+            ports["wanted"] = Out(1)
+        if not design.first:
+            ports["ends"] = In(1)
+        if not design.last:
+            ports |= {
+                "room": In(1),
+                "deltas": In(1),
+                "uses_deltas": Out(1),
+                "broadcast_delta": Out(1),
+                "newest": Out(below(self.copies)),
+            }
+        return ports
 
     @property
     def module_name(self) -> str:
@@ -127,8 +157,11 @@ class Sequencer(wiring.Component):
         column = op.layer.mapping == "column"
         update = op.operation == UPDATE_OPERATION
         vector = (op.unit, op.layer.number)
-        counted = self.schedule.design.unified or op.operation == REDUCE
+        design = self.schedule.design
+        counted = design.unified or op.operation == REDUCE
+        handed_down = ("delta", len(design.layers) - 1)
         return {
+            **({} if design.last else {"broadcast_delta": broadcast == handed_down}),
             "update": update,
             "reduce": op.operation == REDUCE,
             "behind": op.behind,
@@ -146,9 +179,7 @@ class Sequencer(wiring.Component):
             "finished": sums(self.schedule).index(op.sums) + 1 if op.sums else 0,
             "active": counts.index(op.layer.last_active) if counted else 0,
             "bias": column and op.unit in (FORWARD, GRADIENT_DESCENT),
-            "derive": op.unit == FORWARD
-            and op.layer.number == 1
-            and self.schedule.design.input_deltas,
+            "derive": op.unit == FORWARD and op.layer.number == 1 and design.input_deltas,
         }
 
     def _entry(self, op: Operation) -> dict[str, int]:
@@ -201,6 +232,8 @@ class Sequencer(wiring.Component):
         self.inferring = Signal()
         self.wraps = Signal()
         self.passes = Signal()  # an issue, whether or not its sample exists
+        # Of this iteration and those before: whether its sample does.
+        self.exists = [Signal(name=f"exists_{k}") for k in range(self.behind + 1)]
 
     def _run(self, m: Module) -> None:
         """From start to the end of the last sample: when iterations begin, with and without one."""
@@ -217,12 +250,19 @@ class Sequencer(wiring.Component):
         empty, begin = Signal(), Signal()
         m.d.comb += [
             empty.eq(Mux(wanted, hold != 0, pending != 0)),
-            wanted.eq((remaining != 0) & ~(stopping & self.first_of_batch)),
-            self.take.eq(boundary & wanted & ~empty & self.loaded),
-            begin.eq(self.take | (boundary & empty)),
             self.passes.eq((ready & ~self.first) | begin),
-            self.waiting.eq((boundary & wanted & ~empty & ~self.loaded) | (waited & ~self.take)),
         ]
+        if self.schedule.design.stage:
+            self._begin_of_group(m, boundary, wanted, remaining, empty, begin, waited, stopping)
+        else:
+            m.d.comb += [
+                wanted.eq((remaining != 0) & ~(stopping & self.first_of_batch)),
+                self.take.eq(boundary & wanted & ~empty & self.loaded),
+                begin.eq(self.take | (boundary & empty)),
+                self.waiting.eq(
+                    (boundary & wanted & ~empty & ~self.loaded) | (waited & ~self.take)
+                ),
+            ]
         with m.If(self.pause != 0):
             m.d.sync += self.pause.eq(self.pause - 1)
         with m.If(begin):
@@ -254,6 +294,36 @@ class Sequencer(wiring.Component):
         if self.schedule.design.batch > 1:
             self._batches(m, remaining)
 
+    def _begin_of_group(
+        self,
+        m: Module,
+        boundary: Value,
+        wanted: Signal,
+        remaining: Signal,
+        empty: Signal,
+        begin: Signal,
+        waited: Signal,
+        stopping: Signal,
+    ) -> None:
+        """An iteration of a group begins when the groups below and above have done their part."""
+        design = self.schedule.design
+        goes_on, takes, passes = remaining != 0, self.loaded, boundary
+        goes_on &= ~(stopping & self.first_of_batch) if design.first else ~self.ends
+        if not design.last:
+            due = self.exists[design.lag] & ~self.inferring
+            passes = boundary & (self.deltas | ~due)
+            takes &= self.room
+            m.d.comb += self.uses_deltas.eq(begin & due)
+        m.d.comb += [
+            wanted.eq(goes_on),
+            self.wanted.eq(wanted),
+            self.take.eq(passes & wanted & ~empty & takes),
+            begin.eq(self.take | (passes & empty)),
+            self.waiting.eq(((boundary & (wanted | empty)) | waited) & ~begin),
+        ]
+        with m.If(begin):
+            m.d.sync += waited.eq(0)
+
     def _batches(self, m: Module, remaining: Value) -> None:
         """Which samples begin and end a batch; the last batch may be short."""
         left, size = Signal.like(self.batch), Signal.like(self.batch)
@@ -279,7 +349,7 @@ class Sequencer(wiring.Component):
         m.d.sync += newest.eq(newest + self.take)
         # An entry for each iteration that a sample may be behind. That of this iteration is there
         # with the sample; it moves on when the program wraps.
-        exists = [Signal(name=f"exists_{k}") for k in behind]
+        exists = self.exists
         copy = [Signal.like(newest, name=f"copy_{k}") for k in behind]
         made = [Signal(2, name=f"made_{k}") for k in behind]
         steps = [rate.step, *(Signal(32, name=f"step_{k}") for k in behind[1:])]
@@ -294,6 +364,8 @@ class Sequencer(wiring.Component):
                 m.d.sync += [new.eq(old) for old, new in itertools.pairwise(entries)]
         with m.If(self.start & ~self.busy):
             m.d.sync += [entry.eq(0) for entry in exists]
+        if not self.schedule.design.last:
+            m.d.comb += self.newest.eq(newest)
         there = [exists[0] | self.take, *exists[1:]]
         m.d.comb += [
             self.issue.eq(self.passes & Array(there)[word.behind]),
@@ -335,6 +407,7 @@ class Sequencer(wiring.Component):
             self.result.copy.eq(self.copy),
             self.broadcast_one.eq(word.broadcast_one & (self.element == 0)),
             self.broadcast_input.eq(word.broadcast_input),
+            *([] if self.schedule.design.last else [self.broadcast_delta.eq(word.broadcast_delta)]),
             self.derive.eq(self.issue & word.derive & (self.fold == 0) & (self.element != 0)),
         ]
         with m.If(self.passes):

@@ -16,7 +16,8 @@ def stored_vectors(schedule: Schedule) -> list[tuple[str, int]]:
     Those of hidden activations are the layers' numbers, less 1; deltas follow in the same order.
     """
     layers = range(1, len(schedule.design.layers))
-    return [*(("activation", n) for n in layers[:-1]), *(("delta", n) for n in layers)]
+    keys = [*(("activation", n) for n in layers[:-1]), *(("delta", n) for n in layers)]
+    return [key for key in keys if key in schedule.design.vectors.first]
 
 
 class VectorStore(wiring.Component):
