@@ -52,11 +52,20 @@ class Sample:
         shape (size,).
     activations : of the same layers.
     deltas : of the same layers; where the design has input deltas, those come first.
+
+    Of a group of a grouped design, these are of its layers; its inputs are the outputs of the group
+    below, and its last layer's deltas are listed only if that is the network's last.
     """
 
     sums: tuple[Array, ...]
     activations: tuple[Array, ...]
     deltas: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, sums: list[Array], activations: list[Array], deltas: dict[int, Array]) -> "Sample":
+        """From `activations` with the inputs before them, and `deltas` by number of layer."""
+        found = (deltas[number] for number in sorted(deltas))
+        return cls(sums=tuple(sums), activations=tuple(activations[1:]), deltas=tuple(found))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,36 +186,76 @@ class Golden:
         `inputs` and `labels` are float32 arrays of shape (inputs,) and (outputs,). With `last`
         the batch ends with this sample, although it may be short.
         """
-        if not self._taken:
-            self._set_step()
-        with np.errstate(all="ignore"):
-            sums, activations = self._forward(inputs)
-            deltas = self._backpropagate(activations, self._flushed(labels))
-            before = self.made if self._taken else self.weights
-            self._taken += 1
-            self._used += 1
-            if last or self._taken == self.batch:
-                self._taken = 0
-            self.made = self._making if self._taken else self.weights
-            self._descend(activations, deltas, before, self.made)
-        top = len(self.design.layers)
-        return Sample(
-            sums=tuple(sums),
-            activations=tuple(activations[1:]),
-            deltas=tuple(deltas[n] for n in range(top) if n in deltas),
-        )
+        sums, activations = self.forward_pass(self.entered(inputs))
+        deltas = self.backward_pass(activations, self.error(activations[-1], labels))
+        self.descend(activations, deltas, last)
+        return Sample.of(sums, activations, deltas)
 
     def forward(self, inputs: Array, labels: Array) -> Sample:
         """One sample of a run that only infers: of the deltas there are just the outputs'."""
-        with np.errstate(all="ignore"):
-            sums, activations = self._forward(inputs)
-            delta = self._add(activations[-1], -self._flushed(labels))
-        return Sample(sums=tuple(sums), activations=tuple(activations[1:]), deltas=(delta,))
+        sums, activations = self.forward_pass(self.entered(inputs))
+        return Sample.of(sums, activations, {0: self.error(activations[-1], labels)})
 
     def infer(self, inputs: Array) -> Array:
         """Outputs for one sample; shape (outputs,)."""
+        return self.forward_pass(self.entered(inputs))[1][-1]
+
+    # What a sample goes through, one after the other: sim.grouped has other samples in between.
+
+    def forward_pass(self, inputs: Array) -> tuple[list[Array], list[Array]]:
+        """Weighted sums, and activations with the inputs before them.
+
+        `inputs` are as the machine has them, a group's from the group below included.
+        """
+        sums, activations = [], [inputs]
         with np.errstate(all="ignore"):
-            return self._forward(inputs)[1][-1]
+            for layer, matrix, bias in self._layers(self.weights):
+                before = activations[-1]
+                if layer.mapping == "row":
+                    total = self._accumulate(matrix, before, bias)
+                else:
+                    total = self._reduce(matrix, before, bias)
+                name = self.design.activations[layer.number - 1]
+                degree = self.design.table_degree
+                sums.append(total)
+                activations.append(activate(name, total, self.design.table_entries, degree))
+        return sums, activations
+
+    def error(self, outputs: Array, labels: Array) -> Array:
+        """The outputs' delta."""
+        with np.errstate(all="ignore"):
+            return self._add(outputs, -self.entered(labels))
+
+    def backward_pass(self, activations: list[Array], delta: Array) -> dict[int, Array]:
+        """Deltas by number of layer, from the last one's, `delta`; layer 0 are the inputs."""
+        number = len(self.design.layers) - 1
+        deltas = {number: delta}
+        bottom = 1 if self.design.propagates_to_inputs else 2
+        with np.errstate(all="ignore"):
+            for layer, matrix, _ in reversed(list(self._layers(self.weights))):
+                if layer.number < bottom:
+                    break
+                delta, below = deltas[layer.number], activations[layer.number - 1]
+                if layer.mapping == "row":
+                    total = self._reduce(matrix, delta, None)
+                else:
+                    total = self._accumulate(matrix, delta, None)
+                derivative = self._derivative(layer.number - 1, below)
+                deltas[layer.number - 1] = self._multiply(total, derivative)
+        return deltas
+
+    def descend(self, activations: list[Array], deltas: dict[int, Array], last: bool) -> None:
+        """One sample's change of the weights; with `last` the batch ends with it."""
+        if not self._taken:
+            self._set_step()
+        before = self.made if self._taken else self.weights
+        self._taken += 1
+        self._used += 1
+        if last or self._taken == self.batch:
+            self._taken = 0
+        self.made = self._making if self._taken else self.weights
+        with np.errstate(all="ignore"):
+            self._change(activations, deltas, before, self.made)
 
     def _set_step(self) -> None:
         """Learning rate of the batch that begins, halved when it is time."""
@@ -215,41 +264,14 @@ class Golden:
             self._used -= period
             self._step = halved(self._step, self._floor)
 
-    def _forward(self, inputs: Array) -> tuple[list[Array], list[Array]]:
-        """Weighted sums, and activations with the inputs before them."""
-        sums, activations = [], [self._flushed(np.ascontiguousarray(inputs))]
-        for layer, matrix, bias in self._layers(self.weights):
-            before = activations[-1]
-            if layer.mapping == "row":
-                total = self._accumulate(matrix, before, bias)
-            else:
-                total = self._reduce(matrix, before, bias)
-            name = self.design.activations[layer.number - 1]
-            degree = self.design.table_degree
-            sums.append(total)
-            activations.append(activate(name, total, self.design.table_entries, degree))
-        return sums, activations
-
-    def _backpropagate(self, activations: list[Array], labels: Array) -> dict[int, Array]:
-        """Deltas by number of layer; layer 0 are the inputs."""
-        number = len(self.design.layers) - 1
-        deltas = {number: self._add(activations[-1], -labels)}
-        bottom = 1 if self.design.input_deltas else 2
-        for layer, matrix, _ in reversed(list(self._layers(self.weights))):
-            if layer.number < bottom:
-                break
-            delta, below = deltas[layer.number], activations[layer.number - 1]
-            if layer.mapping == "row":
-                total = self._reduce(matrix, delta, None)
-            else:
-                total = self._accumulate(matrix, delta, None)
-            derivative = self._derivative(max(layer.number - 2, 0), below)
-            deltas[layer.number - 1] = self._multiply(total, derivative)
-        return deltas
-
     def _derivative(self, layer: int, activation: Array) -> Array:
-        """Of the activation function of weight layer `layer` (from 0), from the activation."""
-        name = self.design.activations[layer]
+        """Of the function that made layer `layer`'s activation, from the activation.
+
+        Layer 0 are the inputs: the outputs of the group below, or as if of the first layer.
+        """
+        names = self.design.activations
+        below = self.design.stage.below if self.design.stage else ""
+        name = names[layer - 1] if layer else below or names[0]
         if name in ("sigmoid", "sigmoid-exact"):
             return self._multiply(activation, self._add(_ONE, -activation))
         if name == "tanh":
@@ -258,7 +280,7 @@ class Golden:
             return np.where(activation == 0, _ZERO, _ONE)
         return np.ones_like(activation)
 
-    def _descend(
+    def _change(
         self, activations: list[Array], deltas: dict[int, Array], before: Weights, after: Weights
     ) -> None:
         """One sample's change of the weights: `after` becomes `before` plus the change."""
@@ -273,6 +295,10 @@ class Golden:
                 bias_change = broadcast
             kernels.update(matrix, new_matrix, broadcast, local, self.flush)
             new_bias[:] = self._add(bias, bias_change)
+
+    def entered(self, values: Array) -> Array:
+        """Inputs or labels as the machine has them."""
+        return self._flushed(np.ascontiguousarray(values))
 
     # Weights lie in memory as in the banks, which makes the kernels' loops vector instructions:
     # a row-mapped layer's matrix is transposed.

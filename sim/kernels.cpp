@@ -118,27 +118,46 @@ void update(const float *before, float *after, const float *broadcast, const flo
 
 }  // namespace
 
+// Compiled for each width of vectors, and chosen when it is loaded: the results are the same.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define EVERY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default"), flatten))
+#else
+#define EVERY_WIDTH
+#endif
+
 extern "C" {
 
 // sums: `partial` rows and one for each of the `combinations`; the last one is the result.
+EVERY_WIDTH
 void gradwire_accumulate(int flush, const float *matrix, const float *vector, const float *first,
                          float *sums, std::size_t rows, std::size_t columns, int rotating,
                          std::size_t partial, const std::int64_t *combines,
                          std::size_t combinations) {
-    (flush ? accumulate<true> : accumulate<false>)(matrix, vector, first, sums, rows, columns,
-                                                   rotating, partial, combines, combinations);
+    if (flush)
+        accumulate<true>(matrix, vector, first, sums, rows, columns, rotating, partial, combines,
+                         combinations);
+    else
+        accumulate<false>(matrix, vector, first, sums, rows, columns, rotating, partial, combines,
+                          combinations);
 }
 
+EVERY_WIDTH
 void gradwire_reduce(int flush, const float *matrix, const float *local, const float *carry,
                      float *sums, std::size_t rows, std::size_t columns,
                      const std::int64_t *blocks, std::size_t count) {
-    (flush ? reduce<true> : reduce<false>)(matrix, local, carry, sums, rows, columns, blocks,
-                                           count);
+    if (flush)
+        reduce<true>(matrix, local, carry, sums, rows, columns, blocks, count);
+    else
+        reduce<false>(matrix, local, carry, sums, rows, columns, blocks, count);
 }
 
+EVERY_WIDTH
 void gradwire_update(int flush, const float *before, float *after, const float *broadcast,
                      const float *local, std::size_t rows, std::size_t columns) {
-    (flush ? update<true> : update<false>)(before, after, broadcast, local, rows, columns);
+    if (flush)
+        update<true>(before, after, broadcast, local, rows, columns);
+    else
+        update<false>(before, after, broadcast, local, rows, columns);
 }
 
 }
