@@ -68,7 +68,7 @@ class GroupedWeightAddress:
 
 
 class Pipeline(wiring.Component):
-    """Trains the network on a stream of samples, its groups of layers on successive samples at once.
+    """Trains the network on a stream of samples, each group of layers on another sample at once.
 
     Parameters
     ----------
@@ -122,6 +122,7 @@ class Pipeline(wiring.Component):
             place(m, f"group_{number}", core, platform)
             for name in run_ports(self.design):
                 m.d.comb += getattr(core, name).eq(getattr(self, name))
+            m.d.comb += core.start.eq(self.start & ~self.busy)
         first, last = self.cores[0], self.cores[-1]
         wiring.connect(m, wiring.flipped(self.i), first.i)
         m.d.comb += [

@@ -293,8 +293,10 @@ class CycleModel:
     def deltas(self) -> Events:
         """Each delta leaves the backpropagation unit, from the output layer down."""
         lat = self.schedule.latencies
-        output = self._of(FORWARD)[-1]
-        found = [(output, output.results + lat.activations[-1] + lat.adder)]
+        found = []
+        if self.schedule.design.last:
+            output = self._of(FORWARD)[-1]
+            found.append((output, output.results + lat.activations[-1] + lat.adder))
         back = reversed(self._of(BACKPROPAGATION))
         return self._events([*found, *((op, op.results + lat.multiplier) for op in back)])
 

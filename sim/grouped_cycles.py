@@ -54,8 +54,7 @@ class GroupedCycleModel:
     def run_clocks(self, starts: list[np.ndarray], batch: int = 1) -> int:
         """Clocks for which a machine is busy whose groups' iterations began in `starts`."""
         return max(
-            model.run_clocks(begun, batch)
-            for model, begun in zip(self.groups, starts, strict=True)
+            model.run_clocks(begun, batch) for model, begun in zip(self.groups, starts, strict=True)
         )
 
     def clocks_per_sample(self, batch: int = 1) -> float:

@@ -14,7 +14,7 @@ def pack(design: Design, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     for name, rows, size in (
         ("inputs", inputs, design.layers[0]),
-        ("labels", labels, design.layers[-1]),
+        ("labels", labels, design.labels),
     ):
         if rows.ndim != 2 or rows.shape[1] != size:
             raise InputError(f"{name} must have the shape (samples, {size}), not {rows.shape}")

@@ -2,12 +2,10 @@
 //
 // Everything is in bulk: weights, runs and training vectors come from files, a word a clock where
 // the core takes one; events go to files as 32-bit words. Python waits.
-// core_bench.vh, generated for each design, defines CORE (the core's module), MACHINE (what is in it),
-// ENABLE (it goes on with this clock), ADDRESS_BITS (of the weight port), WRITE and WRITE_ADDRESS (of
-// the weights, in its module neurons), SUMS (the outputs of all PEs, PE 0 last), COMBINED (the checksum of those of the first
-// PEs), WORD_BITS and BIAS_WORDS (of the banks), and, where they are, HAS_BIAS_BANK,
-// BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS, HAS_INPUT_DELTAS, HAS_INITIALIZER, HAS_LOSS, BATCH_BITS; and
-// RECORD_WORDS and WEIGHT_LATENCY (of the weight port).
+// core_bench.vh, generated for each design, defines CORE (the core's module), ADDRESS_BITS and
+// WEIGHT_LATENCY (of the weight port), RECORD_WORDS, and, where they are, HAS_INPUT_DELTAS,
+// HAS_INITIALIZER, HAS_LOSS, BATCH_BITS. core_observer.sv looks inside, into each core of a machine of
+// several groups.
 // With SUPPLY (module of hw.supply) the training vectors come from the model of an SDRAM, with
 // CONTROLLER, ADDRESS_BITS of its requests, ROW_BITS and CHIP, the parameters of the model.
 // With OUTSIDE the core is a netlist: nothing in it is looked at.
@@ -38,8 +36,7 @@ module core_bench;
   state_t state;
 
   integer weights, runs, samples;
-  integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log, run_log;
-  integer arrival_log, final_log, checksum_log, bias_checksum_log, prediction_log, loss_log, marks;
+  integer run_log, arrival_log, final_log, prediction_log, loss_log;
   integer got, ignored;
   bit log_weights;
   // Longest gap between words of the stream, in clocks.
@@ -51,23 +48,11 @@ module core_bench;
 `ifndef SUPPLY
     samples = $fopen("samples.bin", "rb");
 `endif
-    sum_log = $fopen("sums.log", "wb");
-    activation_log = $fopen("activations.log", "wb");
-    delta_log = $fopen("deltas.log", "wb");
-    weight_log = $fopen("weights.log", "wb");
-    bias_log = $fopen("biases.log", "wb");
-    instruction_log = $fopen("instructions.log", "wb");
     prediction_log = $fopen("predictions.log", "wb");
     arrival_log = $fopen("arrivals.log", "wb");
     run_log = $fopen("runs.log", "wb");
     final_log = $fopen("final.log", "wb");
-    checksum_log = $fopen("checksums.log", "wb");
-    bias_checksum_log = $fopen("bias_checksums.log", "wb");
     loss_log = $fopen("losses.log", "wb");
-    marks = $fopen("marks.bin", "rb");
-    ignored = $fread(bank_marks, marks);
-    ignored = $fread(bias_marks, marks);
-    $fclose(marks);
     log_weights = $test$plusargs("weights") != 0;
     ignored = $value$plusargs("gap=%d", gap);
     ignored = $value$plusargs("reset=%d", reset);
@@ -266,18 +251,10 @@ module core_bench;
           state <= NEXT;
         end
         LAST: begin
-          $fclose(sum_log);
-          $fclose(activation_log);
-          $fclose(delta_log);
-          $fclose(weight_log);
-          $fclose(bias_log);
-          $fclose(instruction_log);
           $fclose(prediction_log);
           $fclose(arrival_log);
           $fclose(run_log);
           $fclose(final_log);
-          $fclose(checksum_log);
-          $fclose(bias_checksum_log);
           $fclose(loss_log);
           finished <= 1;
           state <= DONE;
@@ -296,60 +273,7 @@ module core_bench;
     if (busy && prediction_valid) $fwrite(prediction_log, "%u%u", now, prediction);
     if (busy && loss_valid) $fwrite(loss_log, "%u%u", now, loss);
   end
-`ifndef OUTSIDE
-  always_ff @(posedge clk) begin
-    if (busy && `ENABLE) begin
-      if (`MACHINE.forward.sum_valid) $fwrite(sum_log, "%u%u", now, `MACHINE.forward.sum);
-      if (`MACHINE.forward.valid)
-        $fwrite(activation_log, "%u%u", now, `MACHINE.forward.activation);
-      if (`MACHINE.backpropagation.delta_valid || `MACHINE.backpropagation.input_delta_valid)
-        $fwrite(delta_log, "%u%u", now, `MACHINE.backpropagation.delta);
-      if (log_weights && `MACHINE.neurons.`WRITE)
-        $fwrite(weight_log, "%u%u%u", now, 32'(`MACHINE.neurons.`WRITE_ADDRESS), `SUMS);
-`ifdef HAS_BIAS_BANK
-      if (log_weights && `MACHINE.biases.`BIAS_WRITE)
-        $fwrite(bias_log, "%u%u%u", now, 32'(`MACHINE.biases.`BIAS_ADDRESS), `MACHINE.biases.adder.o);
-`endif
-      if (`MACHINE.sequencer.begins)
-        $fwrite(instruction_log, "%u%u", now, 32'(`MACHINE.sequencer.instruction));
-    end
-  end
-`endif
-
-  // Checksums of the words that each update writes: see checksum.py.
-  logic [31:0] bank_marks[1 << `WORD_BITS];
-  logic [31:0] checksum, total, mark;
-  logic [`WORD_BITS-1:0] word;
-`ifndef OUTSIDE
-  always_ff @(posedge clk) begin
-    if (rst || !busy) checksum <= 0;
-    else if (`ENABLE && `MACHINE.neurons.`WRITE) begin
-      word = `WORD_BITS'(`MACHINE.neurons.`WRITE_ADDRESS);
-      mark = bank_marks[word];
-      total = checksum ^ turned(`COMBINED(mark[15:0]), 5'(word));
-      checksum <= mark[31] ? 0 : total;
-      if (mark[31]) $fwrite(checksum_log, "%u%u", now, total);
-    end
-  end
-`endif
-  logic [31:0] bias_marks[`BIAS_WORDS];
-`ifndef OUTSIDE
-`ifdef HAS_BIAS_BANK
-  logic [31:0] bias_checksum, bias_total;
-  logic [`BIAS_BITS-1:0] bias_word;
-  always_ff @(posedge clk) begin
-    if (rst || !busy) bias_checksum <= 0;
-    else if (`ENABLE && `MACHINE.biases.`BIAS_WRITE) begin
-      bias_word = `BIAS_BITS'(`MACHINE.biases.`BIAS_ADDRESS);
-      bias_total = bias_checksum ^ turned(`MACHINE.biases.adder.o, 5'(bias_word));
-      if (bias_marks[bias_word][31]) begin
-        bias_checksum <= 0;
-        $fwrite(bias_checksum_log, "%u%u", now, bias_total);
-      end else bias_checksum <= bias_total;
-    end
-  end
-`endif
-`endif
+`include "core_observer.sv"
 
 `ifdef PERIOD
   // For the probes of a netlist: phase of each clock of an iteration, and when to count.

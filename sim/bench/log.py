@@ -130,28 +130,36 @@ class Expected:
     schedule : of the machine.
     runs : of it.
     supply : what brings the samples from SDRAM, if anything does.
+    starts : machine cycles in which the iterations of each run begin; those of the cycle model by
+        default.
     """
 
     def __init__(
-        self, schedule: Schedule, runs: Sequence[Run], supply: SupplyModel | None = None
+        self,
+        schedule: Schedule,
+        runs: Sequence[Run],
+        supply: SupplyModel | None = None,
+        starts: list[np.ndarray] | None = None,
     ) -> None:
         self.schedule = schedule
         self.design = schedule.design
         self.runs = runs
         self.models = [CycleModel(schedule, infer=run.infer) for run in runs]
-        starts = [
-            model.supplied_starts(len(run.inputs), run.batch, supply=supply, epochs=run.epochs)
-            if run.epochs
-            else model.starts(len(run.inputs), run.batch)
-            for model, run in zip(self.models, runs, strict=True)
-        ]
+        if starts is None:
+            starts = [
+                model.supplied_starts(len(run.inputs), run.batch, supply=supply, epochs=run.epochs)
+                if run.epochs
+                else model.starts(len(run.inputs), run.batch)
+                for model, run in zip(self.models, runs, strict=True)
+            ]
         self.begin(starts)
         sizes = self.design.layers[1:]
         self.neurons = [(layer, n) for layer, size in enumerate(sizes, 1) for n in range(size)]
-        bottom = 0 if self.design.input_deltas else 1
+        bottom = 0 if self.design.propagates_to_inputs else 1
+        top = len(sizes) if self.design.last else len(sizes) - 1
         self.delta_neurons = [
             (layer, n)
-            for layer in range(len(sizes), bottom - 1, -1)
+            for layer in range(top, bottom - 1, -1)
             for n in range(self.design.layers[layer])
         ]
         self.sums: list[np.ndarray] = []
@@ -178,7 +186,7 @@ class Expected:
         """
         self.sums.append(np.concatenate(sample.sums))
         self.activations.append(np.concatenate(sample.activations))
-        self.deltas.append(np.concatenate(sample.deltas[::-1]))
+        self.deltas.append(np.concatenate([np.empty(0, np.float32), *sample.deltas[::-1]]))
         if self.design.loss:
             self.losses.append(np.array([loss(self.design, sample)]))
         if made is not None:
@@ -293,6 +301,19 @@ class Checker:
         e = self.expected
         if gaps:
             e.begin(self._late_starts())
+        self.check_ports()
+        every = list(zip(e.models, e.starts, e.runs, strict=False))
+        self.check_runs(
+            [model.run_clocks(starts, run.batch) for model, starts, run in every],
+            [model.stalls(starts, run.batch) for model, starts, run in every],
+        )
+        self.check_weights(flatten(final), names(e.design))
+        if not self.outside:
+            self.check_inside()
+
+    def check_ports(self) -> None:
+        """Compare what leaves the core."""
+        e = self.expected
         outputs = range(e.design.layers[-1])
         self._stream(
             "predictions.log",
@@ -304,12 +325,8 @@ class Checker:
         if e.design.loss:
             output = len(e.design.layers) - 1
             self._stream("losses.log", e.losses, [(output, 0)], "loss", CycleModel.losses)
-        self._runs()
-        self._final(final)
-        if not self.outside:
-            self._inside()
 
-    def _inside(self) -> None:
+    def check_inside(self) -> None:
         """Compare what the bench has seen within the core."""
         e = self.expected
         self._stream("sums.log", e.sums, e.neurons, "sum", CycleModel.sums)
@@ -343,14 +360,18 @@ class Checker:
 
         Without the first samples, if there are more: nothing is under way then of samples before.
         """
+        begun = self.begun()
+        first = self.expected.models[0].program.behind + 1
+        return np.diff(begun[first:] if len(begun) > first + 1 else begun)
+
+    def begun(self) -> np.ndarray:
+        """Clock in which each sample of the first run began, but for a clock that is always so."""
         if self.outside:
             begun = self._words("predictions.log", 2)[:: self.expected.design.layers[-1], 0]
         else:
             log = self._words("instructions.log", 2)
             begun = log[log[:, 1] == log[0, 1], 0] if len(log) else np.empty(0, np.uint32)
-        begun = begun[: len(self.expected.runs[0].inputs)].astype(np.int64)
-        first = self.expected.models[0].program.behind + 1
-        return np.diff(begun[first:] if len(begun) > first + 1 else begun)
+        return begun[: len(self.expected.runs[0].inputs)].astype(np.int64)
 
     def _late_starts(self) -> list[np.ndarray]:
         """The cycle model's starts of iterations, from the clocks in which samples came."""
@@ -464,29 +485,26 @@ class Checker:
         labels = [(op.layer.number, f"instruction of {op.name}") for op in ops]
         self._compare(numbers, found[:, 1], due, labels, "number {}".format)
 
-    def _runs(self) -> None:
+    def check_runs(self, clocks: Sequence[int], stalls: Sequence[int]) -> None:
+        """Compare the clocks that each run took, those it waited, and its samples."""
         e = self.expected
         log = run_log(self.folder)
-        every = list(zip(e.models, e.starts, e.runs, strict=False))
-        clocks = np.array([model.run_clocks(starts, run.batch) for model, starts, run in every])
-        stalls = np.array([model.stalls(starts, run.batch) for model, starts, run in every])
         counts = np.array([len(run.inputs) for run in e.runs])
         runs = np.arange(len(e.runs))
         whole = Events(runs, np.maximum(np.cumsum(counts) - 1, 0), runs)
         for due, column, what in (
-            (clocks, 0, "clocks"),
-            (stalls, 1, "stalls"),
+            (np.array(clocks), 0, "clocks"),
+            (np.array(stalls), 1, "stalls"),
             (counts, 3, "samples"),
         ):
             labels = [(0, f"{what} of run {run}") for run in runs]
             self._compare(due, log[:, column], whole, labels, "{}".format)
 
-    def _final(self, final: Weights) -> None:
-        e = self.expected
-        values = flatten(final)
+    def check_weights(self, values: np.ndarray, labels: Sequence[tuple[int, str]]) -> None:
+        """Compare all weights at the end; `labels` are layer and index of each."""
         elements = np.arange(len(values))
-        owner = Events(elements, np.full(len(values), e.samples - 1), elements)
-        self._compare_values(values, self._words("final.log", 1)[:, 0], owner, names(e.design))
+        owner = Events(elements, np.full(len(values), self.expected.samples - 1), elements)
+        self._compare_values(values, self._words("final.log", 1)[:, 0], owner, labels)
 
     # Comparisons: of what was due and what was found, which may be short.
 

@@ -193,9 +193,9 @@ def simulate(
             initialize,
         )
         seconds = time.monotonic() - began
-        ran = _ran(runs, folder) if stopped else runs
+        taken = ran(runs, folder) if stopped else runs
         supply = SupplyModel(schedule.design, timing) if timing else None
-        expected, golden = _expect(schedule, supply, weights, ran, every_weight, progress)
+        expected, golden = _expect(schedule, supply, weights, taken, every_weight, progress)
         progress("comparing", 0, 1)
         checker = Checker(expected, folder, outside=bool(netlist))
         checker.check(golden.weights, gaps=gap > 0)
@@ -203,7 +203,7 @@ def simulate(
         return _result(checker, golden, runs, seconds, every_weight)
 
 
-def _ran(runs: Sequence[Run], folder: Path) -> list[Run]:
+def ran(runs: Sequence[Run], folder: Path) -> list[Run]:
     """What the core took of the runs, when it was stopped."""
     return [
         dataclasses.replace(run, inputs=run.inputs[:count], labels=run.labels[:count])
@@ -255,7 +255,8 @@ def _build(
     verilog.write_text((mapped or "") + "".join(map(to_verilog, parts)), encoding="utf-8")
     bench = folder / "core_bench.sv"
     # One file: the cache goes by the contents of the sources.
-    header = _header(schedule, in_pe=bool(schedule.design.broadcast_stages or mapped))
+    observer = _observer(schedule, in_pe=bool(schedule.design.broadcast_stages or mapped))
+    header = _header(schedule)
     if netlist:
         header += "`define OUTSIDE\n"
     if timing:
@@ -264,8 +265,7 @@ def _build(
         header += f"`define PERIOD {len(counting.phases)}\n"
         header += f"`define FIRST {counting.first}\n`define END {counting.end}\n"
         (folder / "phases.bin").write_bytes(counting.phases.astype(">u4").tobytes())
-    source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
-    bench.write_text(source.replace('`include "core_bench.vh"\n', header), encoding="utf-8")
+    bench.write_text(bench_source(header, observer), encoding="utf-8")
     pe = ProcessingElement(schedule)
     inputs = [port["name"] for port in port_list(pe) if port["direction"] == "input"]
     repeated = {pe.module_name + _variant(schedule, mapped): inputs}
@@ -310,10 +310,37 @@ def observed(schedule: Schedule) -> tuple[str, ...]:
     return f"update_{latency}", f"update_address_{latency}"
 
 
-def _header(schedule: Schedule, *, in_pe: bool) -> str:
-    """The macros of core_bench.sv; `in_pe` if it shall look for writes of weights in a PE."""
+def bench_source(header: str, observers: str) -> str:
+    """core_bench.sv with all that it includes."""
+    source = (BENCH / "core_bench.sv").read_text(encoding="utf-8")
+    source = source.replace('`include "core_bench.vh"\n', header)
+    return source.replace('`include "core_observer.sv"\n', observers)
+
+
+def observer(
+    schedule: Schedule, name: str, folder: str, machine: str, enable: str = "1", *, in_pe: bool
+) -> str:
+    """core_observer.sv for a core, with its macros.
+
+    `folder` is that of its files, `machine` the instance of what is in the core; `in_pe` if it
+    shall look for writes of weights in a PE.
+    """
+    macros = {
+        "OBSERVER": name,
+        "FOLDER": f'"{folder}"',
+        "MACHINE": machine,
+        "ENABLE": enable,
+        **_observed_words(schedule, in_pe=in_pe),
+    }
+    source = (BENCH / "core_observer.sv").read_text(encoding="utf-8")
+    define = [f"`define {macro} {text}".rstrip() for macro, text in macros.items()]
+    undefine = [f"`undef {macro.partition('(')[0]}" for macro in macros]
+    return "\n".join([*define, source, *undefine, ""])
+
+
+def _observed_words(schedule: Schedule, *, in_pe: bool) -> dict[str, str]:
+    """The macros of core_observer.sv that depend on the design."""
     design = schedule.design
-    port = WeightAddress(design)
     pes = range(design.processing_elements)
     sums = ", ".join(f"`MACHINE.neurons.pe_{index}.sum" for index in reversed(pes))
     written = schedule.latencies.sum
@@ -322,25 +349,42 @@ def _header(schedule: Schedule, *, in_pe: bool) -> str:
         # With broadcast stages, the host's last words may come when a run has begun.
         write = "pe_0.write && !`MACHINE.neurons.pe_0.host"
         write_address = "pe_0.write_address"
-    lines = [
-        f"`define CORE {design.name}",
-        f"`define MACHINE dut{'.machine' if design.unified else ''}",
-        f"`define ENABLE {'dut.weight_memory.enable' if design.unified else '1'}",
-        f"`define WRITE {write}",
-        f"`define WRITE_ADDRESS {write_address}",
-        f"`define ADDRESS_BITS {port.bank_bits + port.word_bits}",
-        f"`define SUMS {{{sums}}}",
-        f"`define COMBINED(count) ({' ^ '.join(map(_counted, pes))})",
-        f"`define WORD_BITS {address_bits(design)}",
-        f"`define WEIGHT_LATENCY {schedule.latencies.weight_port}",
-        f"`define BIAS_WORDS {len(below(design.bias_words))}",
-    ]
+    found = {
+        "WRITE": write,
+        "WRITE_ADDRESS": write_address,
+        "SUMS": f"{{{sums}}}",
+        "COMBINED(count)": f"({' ^ '.join(map(_counted, pes))})",
+        "WORD_BITS": str(address_bits(design)),
+        "BIAS_WORDS": str(len(below(design.bias_words))),
+    }
     if design.bias_words:
         update, address = observed(schedule)
-        lines.append("`define HAS_BIAS_BANK")
-        lines.append(f"`define BIAS_WRITE {update}")
-        lines.append(f"`define BIAS_ADDRESS {address}")
-        lines.append(f"`define BIAS_BITS {max(1, (design.bias_words - 1).bit_length())}")
+        found |= {
+            "HAS_BIAS_BANK": "",
+            "BIAS_WRITE": update,
+            "BIAS_ADDRESS": address,
+            "BIAS_BITS": str(max(1, (design.bias_words - 1).bit_length())),
+        }
+    return found
+
+
+def _observer(schedule: Schedule, *, in_pe: bool) -> str:
+    """What looks into the core."""
+    machine, enable = "dut", "1"
+    if schedule.design.unified:
+        machine, enable = "dut.machine", "dut.weight_memory.enable"
+    return observer(schedule, "observer", "", machine, enable, in_pe=in_pe)
+
+
+def _header(schedule: Schedule) -> str:
+    """The macros of core_bench.sv."""
+    design = schedule.design
+    port = WeightAddress(design)
+    lines = [
+        f"`define CORE {design.name}",
+        f"`define ADDRESS_BITS {port.bank_bits + port.word_bits}",
+        f"`define WEIGHT_LATENCY {schedule.latencies.weight_port}",
+    ]
     if design.input_deltas:
         lines.append("`define HAS_INPUT_DELTAS")
     if design.loss:
@@ -375,11 +419,21 @@ def _write_stimulus(
     records = np.stack([where, values.view(np.uint32)], axis=1)
     # The bench's $fread takes the first byte as the highest.
     (folder / "weights.bin").write_bytes(records.astype(">u4").tobytes())
-    (folder / "runs.bin").write_bytes(b"".join(map(_run_words, runs)))
-    (folder / "marks.bin").write_bytes(np.concatenate(marks(design)).astype(">u4").tobytes())
+    (folder / "runs.bin").write_bytes(b"".join(run_words(run, run.batch) for run in runs))
+    write_marks(design, folder)
     if timing:
         _stored(design, runs, timing.chip).astype(">u2").tofile(folder / "samples.bin")
-        return
+    else:
+        write_samples(design, runs, folder)
+
+
+def write_marks(design: Design, folder: Path) -> None:
+    """What core_observer.sv must know of the words of a core's banks."""
+    (folder / "marks.bin").write_bytes(np.concatenate(marks(design)).astype(">u4").tobytes())
+
+
+def write_samples(design: Design, runs: Sequence[Run], folder: Path) -> None:
+    """The records of all samples, for the bench to read."""
     with (folder / "samples.bin").open("wb") as file:
         for run in runs:
             for first in range(0, len(run.inputs), _CHUNK):
@@ -401,10 +455,10 @@ def _stored(design: Design, runs: Sequence[Run], chip: SdramChip) -> np.ndarray:
     return found.astype("<u4").view("<u2").ravel()
 
 
-def _run_words(run: Run) -> bytes:
-    """What core_bench.sv reads of a run."""
+def run_words(run: Run, shared: int) -> bytes:
+    """What core_bench.sv reads of a run; each sample has one of `shared` parts of the rate."""
     learning = run.learning
-    step, floor = learning.words(run.batch)
+    step, floor = learning.words(shared)
     counts = len(run.inputs), run.infer, run.batch, learning.halve_every, learning.age
     epochs = run.epochs or Epochs(0)
     return struct.pack(">5I2f3I", *counts, step, floor, epochs.first, epochs.records, epochs.seed)
@@ -425,15 +479,33 @@ def _run(
 ) -> bool:
     """Simulate; whether it was told to stop."""
     design = schedule.design
-    counts = [len(run.inputs) for run in runs]
     each = max(schedule.training.clocks_per_sample(run.batch) for run in runs)
-    clocks = sum(counts) * math.ceil(each + design.record_words * gap)
+    clocks = sum(len(run.inputs) for run in runs) * math.ceil(each + design.record_words * gap)
     words = len(addresses(design)) + design.record_words * (design.buffer_vectors + 1)
-    log, stop = folder / "simulation.log", folder / "stop"
-    stop.unlink(missing_ok=True)
     plusargs = [f"+gap={gap}", f"+reset={reset}", *(["+weights"] if every_weight else [])]
     if initialize is not None:
         plusargs.append(f"+initialize={initialize}")
+    return drive(build, runs, folder, clocks, words, plusargs, waves, progress, seed)
+
+
+def drive(
+    build: simulator.Build,
+    runs: Sequence[Run],
+    folder: Path,
+    clocks: int,
+    words: int,
+    plusargs: Sequence[str],
+    waves: Path | None,
+    progress: Progress,
+    seed: int,
+) -> bool:
+    """Let the bench go through `runs`; whether it was told to stop.
+
+    `clocks` are those that they should take, `words` what is loaded before.
+    """
+    log, stop = folder / "simulation.log", folder / "stop"
+    stop.unlink(missing_ok=True)
+    counts = [len(run.inputs) for run in runs]
     try:
         with _on_interrupt(stop.touch):
             simulator.run(
