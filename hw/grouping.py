@@ -1,0 +1,242 @@
+"""Chooses the groups of a machine: which layers each has, and how many PEs."""
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from hw.design import MAPPINGS, MOST_PROCESSING_ELEMENTS, reduction_depth
+from hw.errors import InputError
+from hw.groups import GroupedDesign, check_parameters, parse_groups, stage
+from hw.schedule import FREQUENCIES, design_for, make_schedule
+
+# So many of the partitions that promise most are scheduled, each so many times, the last times with
+# what the schedule before says of the estimate.
+_MOST_SCHEDULED = 4
+_ROUNDS = 3
+# Up to so many layers of weights every partition is looked at; beyond, those into equal parts.
+_EXHAUSTIVE_LAYERS = 8
+
+_Parts = tuple[tuple[int, ...], ...]
+
+
+def grouped_design_for(
+    layers: tuple[int, ...] | None,
+    groups: str,
+    schedule: str,
+    processing_elements: int | None = None,
+    frequencies: Mapping[tuple[int, int], float] = FREQUENCIES,
+    **parameters: object,
+) -> GroupedDesign:
+    """The machine of groups with which a sample takes least time.
+
+    Parameters
+    ----------
+    layers : sizes of the network.
+    groups : such as "784-100/100-100-10:80,20", or "auto", which balances the clocks of the groups.
+    schedule : see GroupedDesign.
+    processing_elements : of all groups, with "auto"; the widest layer's size, inputs apart, by
+        default.
+    frequencies : MHz by stages, see hw.schedule.design_for.
+    parameters : of Design; those left open are chosen as for one array.
+
+    Raises InputError, naming the constraint and the value.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    if groups != "auto":
+        parts, pes = parse_groups(groups)
+        whole = (parts[0][0], *itertools.chain.from_iterable(part[1:] for part in parts))
+        if layers is not None and layers != whole:
+            shown = "-".join(map(str, whole))
+            raise InputError(
+                f"groups must be those of {'-'.join(map(str, layers))}, not of {shown}"
+            )
+        if processing_elements is not None and processing_elements != sum(pes):
+            raise InputError(
+                f"processing elements must be {sum(pes)}, as the groups have, "
+                f"not {processing_elements}"
+            )
+        return _fastest(whole, parts, pes, schedule, frequencies, given)
+    return _balanced(layers, processing_elements or max(layers[1:]), schedule, frequencies, given)
+
+
+def clocks_of_groups(design: GroupedDesign) -> list[float]:
+    """Clocks that each group's program takes for each sample of full batches."""
+    return [make_schedule(each).clocks_per_sample for each in design.designs]
+
+
+def _fastest(
+    layers: tuple[int, ...],
+    parts: _Parts,
+    pes: tuple[int, ...],
+    schedule: str,
+    frequencies: Mapping[tuple[int, int], float],
+    given: dict[str, object],
+) -> GroupedDesign:
+    """With the pipeline stages that suit the groups together."""
+    choices: list[dict[str, object]] = [{}]
+    if "multiplier_stages" not in given and "adder_stages" not in given:
+        choices = [{"multiplier_stages": m, "adder_stages": a} for m, a in frequencies]
+    found = [_designed(layers, parts, pes, schedule, given | choice) for choice in choices]
+
+    def time(design: GroupedDesign) -> float:
+        first = design.designs[0]
+        stages = first.multiplier_stages, first.adder_stages
+        return max(clocks_of_groups(design)) / frequencies.get(stages, 1.0)
+
+    return min(found, key=time)
+
+
+def _designed(
+    layers: tuple[int, ...],
+    parts: _Parts,
+    pes: tuple[int, ...],
+    schedule: str,
+    given: dict[str, object],
+) -> GroupedDesign:
+    """A design for each group, with the mapping that takes the fewest clocks."""
+    batch = check_parameters(schedule, len(parts), given)
+    names = _for_each(given.get("activation", "sigmoid"), len(layers) - 1, "an activation")
+    mapping = given.get("mapping")
+    if mapping is not None and len(mapping) != len(layers) - 1:
+        raise InputError(
+            f"a mapping is needed for each of {len(layers) - 1} layers of weights, "
+            f"not {len(mapping)}"
+        )
+    designs, first = [], 0
+    for number, (part, count) in enumerate(zip(parts, pes, strict=True)):
+        own = slice(first, first + len(part) - 1)
+        below = names[first - 1] if number else ""
+        place = stage(number, len(parts), schedule, batch, below, layers[-1])
+        own_given = given | {"activation": ",".join(names[own]), "batch": batch, "stage": place}
+        if mapping is not None:
+            own_given["mapping"] = tuple(mapping[own])
+        designs.append(design_for(part, count, **own_given))
+        first = own.stop
+    return GroupedDesign(designs=tuple(designs), schedule=schedule)
+
+
+def _for_each(text: str, count: int, what: str) -> list[str]:
+    names = text.split(",")
+    if len(names) not in (1, count):
+        raise InputError(
+            f"{what} is needed for each of {count} layers of weights, or one for all, "
+            f"not {len(names)}"
+        )
+    return names * count if len(names) == 1 else names
+
+
+def _balanced(
+    layers: tuple[int, ...],
+    pes: int,
+    schedule: str,
+    frequencies: Mapping[tuple[int, int], float],
+    given: dict[str, object],
+) -> GroupedDesign:
+    """The partition, and the PEs of its groups, with which the slowest group is fastest."""
+    if not 1 <= pes <= MOST_PROCESSING_ELEMENTS:
+        raise InputError(f"processing elements must be 1 to {MOST_PROCESSING_ELEMENTS}, not {pes}")
+    adder = int(given.get("adder_stages", 3))
+    found = []
+    for parts in _partitions(layers):
+        balance = _balance(parts, pes, adder, (1.0,) * len(parts))
+        if balance is not None:
+            found.append((balance[0], parts, balance[1]))
+    if not found:
+        raise InputError(f"processing elements must be one or more for each group, not {pes}")
+    found.sort(key=lambda entry: (entry[0], len(entry[1])))
+    best, least = None, float("inf")
+    for _, parts, shares in found[:_MOST_SCHEDULED]:
+        factors = (1.0,) * len(parts)
+        for _ in range(_ROUNDS):
+            design = _fastest(layers, parts, shares, schedule, frequencies, given)
+            clocks = clocks_of_groups(design)
+            if max(clocks) < least:
+                best, least = design, max(clocks)
+            estimates = [
+                table[share - 1]
+                for table, share in zip(_tables(parts, adder, pes), shares, strict=True)
+            ]
+            factors = tuple(real / guess for real, guess in zip(clocks, estimates, strict=True))
+            following = _balance(parts, pes, adder, factors)[1]
+            if following == shares:
+                break
+            shares = following
+    return best
+
+
+def _partitions(layers: tuple[int, ...]) -> Iterator[_Parts]:
+    """The network's layers in groups of consecutive ones, in every way."""
+    inner = range(1, len(layers) - 1)
+    if len(inner) >= _EXHAUSTIVE_LAYERS:
+        for count in range(1, len(inner) + 2):
+            cuts = {round(k * (len(inner) + 1) / count) for k in range(1, count)}
+            yield _cut(layers, sorted(cuts))
+        return
+    for count in range(len(inner) + 1):
+        for cuts in itertools.combinations(inner, count):
+            yield _cut(layers, list(cuts))
+
+
+def _cut(layers: tuple[int, ...], cuts: list[int]) -> _Parts:
+    ends = [0, *cuts, len(layers) - 1]
+    return tuple(layers[a : b + 1] for a, b in itertools.pairwise(ends))
+
+
+def _balance(
+    parts: _Parts, pes: int, adder: int, factors: tuple[float, ...]
+) -> tuple[float, tuple[int, ...]] | None:
+    """Estimated clocks of the slowest group and PEs of each, for the fewest clocks."""
+    tables = [
+        np.minimum.accumulate(table) * factor
+        for table, factor in zip(_tables(parts, adder, pes), factors, strict=True)
+    ]
+
+    def shares(clocks: float) -> tuple[int, ...]:
+        """Fewest PEs of each group that take no more clocks; more than there are if none do."""
+        return tuple(int(np.count_nonzero(table > clocks)) + 1 for table in tables)
+
+    for clocks in np.unique(np.concatenate(tables)):
+        found = shares(clocks)
+        if sum(found) <= pes:
+            return float(clocks), found
+    return None
+
+
+def _tables(parts: _Parts, adder: int, pes: int) -> list[np.ndarray]:
+    """The estimates of all groups."""
+    top = len(parts) - 1
+    return [
+        _estimates(part, adder, pes, first=index == 0, last=index == top)
+        for index, part in enumerate(parts)
+    ]
+
+
+@functools.cache
+def _estimates(
+    part: tuple[int, ...], adder: int, pes: int, *, first: bool, last: bool
+) -> np.ndarray:
+    """Clocks of a group with 1, 2, ... PEs, about.
+
+    The slots of its passes, and the adder tree's way from the last one of REDUCE to the first one
+    of another operation.
+    """
+    count = np.arange(1, pes + 1)
+    turn = np.array([reduction_depth(p) - 1 for p in count]) * adder
+    best = np.full(pes, np.inf)
+    for mapping in itertools.product(MAPPINGS, repeat=len(part) - 1):
+        if not last and mapping[-1] != "column":
+            continue
+        total = np.zeros(pes)
+        for layer, kind in enumerate(mapping):
+            inputs, outputs = part[layer], part[layer + 1]
+            spread, length = (outputs, inputs + 1) if kind == "row" else (inputs, outputs)
+            folds = -(-spread // count)
+            drained = folds * np.where(folds > 1, np.maximum(length, count), length)
+            # Of forward pass and backpropagation one reduces, the other drains its sums.
+            total += folds * length * 2 + turn
+            if layer or not first:
+                total += drained
+        best = np.minimum(best, total)
+    return best
