@@ -255,7 +255,7 @@ def input_bits(design: Design) -> tuple[int, int]:
     Those of a byte / 256 are the fraction's upper seven and the exponent's lower five: the exponent
     is 0 or 119 to 126, the two bits above are like the fifth, and all others are zero.
     """
-    return (16, 12) if design.sample_format == "bytes" else (0, 32)
+    return (16, 12) if design.sample_format == "bytes" and design.first else (0, 32)
 
 
 def input_words(design: Design) -> int:
