@@ -53,14 +53,17 @@ class NeuronArray(wiring.Component):
     read_address, weights, write_next, write_count, write_address, sums : see UnifiedMemory; where
         there is one, these in place of the weight port.
 
+    `inputs_at_once` inputs may come in a clock; `input_lane` then counts so many PEs.
+
     Times are those of hw.operation. What enters the array takes the design's `broadcast_stages`
     clocks more to the PEs; `late` is the control word by their time.
     """
 
     clocked = True
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, inputs_at_once: int = 1) -> None:
         self.schedule = schedule
+        self.inputs_at_once = inputs_at_once
         design = schedule.design
         self.pes = design.processing_elements
         ports = {
@@ -87,9 +90,9 @@ class NeuronArray(wiring.Component):
         if words := input_words(design):
             ports |= {
                 "input_write": In(1),
-                "input_lane": In(below(self.pes)),
+                "input_lane": In(below(self.pes // inputs_at_once)),
                 "input_address": In(address_shape(words, schedule.input_copies)),
-                "network_input": In(32),
+                "network_input": In(32 * inputs_at_once),
             }
         super().__init__(ports)
 
@@ -230,10 +233,11 @@ class NeuronArray(wiring.Component):
         if hasattr(self, "register_write"):
             common |= {"register_write_address": self.register_address, "vector": self.vector}
         if hasattr(self, "input_write"):
-            common |= {
-                "input_write_address": self.input_address,
-                "network_input": self.network_input,
-            }
+            common["input_write_address"] = self.input_address
+            if self.inputs_at_once == 1:
+                common["network_input"] = self.network_input
+            else:
+                self._several_inputs(m, pes)
         for index, pe in enumerate(pes):
             enables = {}
             if not self.schedule.design.unified:
@@ -242,7 +246,8 @@ class NeuronArray(wiring.Component):
             if hasattr(self, "register_write"):
                 enables["register_write"] = self.register_write & (self.register_lane == index)
             if hasattr(self, "input_write"):
-                enables["input_write"] = self.input_write & (self.input_lane == index)
+                lane = index // self.inputs_at_once
+                enables["input_write"] = self.input_write & (self.input_lane == lane)
             for name, value in enables.items():
                 late = delay(m, value, self.stages, f"{name}_{index}", reset=True)
                 m.d.comb += getattr(pe, name).eq(late)
@@ -251,6 +256,14 @@ class NeuronArray(wiring.Component):
         else:
             self._read_back(m, pes)
         return common
+
+    def _several_inputs(self, m: Module, pes: list[ProcessingElement]) -> None:
+        """Neighbouring PEs get an input each."""
+        for number in range(self.inputs_at_once):
+            word = self.network_input.word_select(number, 32)
+            late = delay(m, word, self.stages, f"network_input_{number}")
+            for pe in pes[number :: self.inputs_at_once]:
+                m.d.comb += pe.network_input.eq(late)
 
     def _unified(self, m: Module, pes: list[ProcessingElement], write_address: Value) -> None:
         """To and from the memory for all weights."""

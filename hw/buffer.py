@@ -28,8 +28,9 @@ class TrainingBuffer(wiring.Component):
     loaded : the next sample is loaded.
     copy : of the memories, which the word is for; the next one with every sample.
     input_write, label_write : the word is an input, a label.
-    index : its number.
-    word : the word, FP32.
+    index : its number, among inputs or labels.
+    word : the word, FP32; for a design that is loaded several inputs at once so many, the first in
+        the low bits, and labels in its place.
     """
 
     clocked = True
@@ -37,7 +38,8 @@ class TrainingBuffer(wiring.Component):
     def __init__(self, schedule: Schedule) -> None:
         self.design = design = schedule.design
         self.copies = schedule.input_copies
-        self.inputs, self.labels = design.layers[0], design.labels
+        self.at_once = design.loaded_at_once
+        self.inputs, self.labels = design.layers[0] // self.at_once, design.labels
         super().__init__(
             {
                 "i": In(stream.Signature(32)),
@@ -49,7 +51,7 @@ class TrainingBuffer(wiring.Component):
                 "input_write": Out(1),
                 "label_write": Out(1),
                 "index": Out(range(max(self.inputs, self.labels, 2))),
-                "word": Out(32),
+                "word": Out(32 * self.at_once),
             }
         )
 
@@ -126,17 +128,22 @@ class TrainingBuffer(wiring.Component):
         if self.design.sample_format == "fp32":
             m.d.comb += self.word.eq(stored)
             return reading
+        if self.at_once > 1:
+            parts = (stored.word_select(lane, 8) for lane in range(4))
+            inputs = Cat(_fraction(m, byte, f"byte_{lane}") for lane, byte in enumerate(parts))
+            m.d.comb += self.word.eq(Mux(label, stored, inputs))
+            return reading
         byte = Array(stored.word_select(lane, 8) for lane in range(4))[self.index[:2]]
         m.d.comb += self.word.eq(Mux(label, stored, _fraction(m, byte)))
         of_label = word_out >= self.inputs
         return reading & (of_label | (word_out[:2] == 3) | (word_out == self.inputs - 1))
 
 
-def _fraction(m: Module, byte: Value) -> Value:
+def _fraction(m: Module, byte: Value, name: str = "byte") -> Value:
     """FP32 word of byte / 256, exact."""
-    zeros, any_one = leading_zeros(m, "byte", byte)
+    zeros, any_one = leading_zeros(m, name, byte)
     fraction = (byte << zeros)[:7]
-    return Mux(any_one, Cat(Const(0, 16), fraction, (126 - zeros)[:8]), 0)
+    return Mux(any_one, Cat(Const(0, 16), fraction, (126 - zeros)[:8], Const(0, 1)), 0)
 
 
 class InputMemory(wiring.Component):

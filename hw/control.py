@@ -28,7 +28,7 @@ def active_counts(schedule: Schedule) -> list[int]:
     design = schedule.design
     operations = schedule.operations if design.unified else reductions(schedule)
     last = {op.layer.last_active for op in operations}
-    return [design.processing_elements, *sorted(last - {design.processing_elements})]
+    return [design.lane_elements, *sorted(last - {design.lane_elements})]
 
 
 def result_vectors(schedule: Schedule) -> list[tuple[str, int]]:

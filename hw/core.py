@@ -18,6 +18,7 @@ from hw.design import Design
 from hw.forward import ForwardUnit
 from hw.gradient_descent import GradientDescentUnit
 from hw.initializer import WeightInitializer
+from hw.lanes import LaneArray
 from hw.loss import LossUnit
 from hw.pe import input_words
 from hw.schedule import Schedule
@@ -43,7 +44,7 @@ class WeightAddress:
     def __init__(self, design: Design) -> None:
         words = max(2, design.bank_words, design.bias_words)
         self.word_bits = (words - 1).bit_length()
-        self.bank_bits = design.processing_elements.bit_length()
+        self.bank_bits = (design.processing_elements + design.lanes - 1).bit_length()
 
     def encode(self, bank: int, word: int) -> int:
         """Address of `word` in `bank`; bank P is the bias bank."""
@@ -214,17 +215,17 @@ class Core(wiring.Component):
     def _place(self, m: Module, whole: Module, platform: object) -> None:
         design, schedule = self.design, self.schedule
         self.sequencer = Sequencer(schedule)
-        self.array = NeuronArray(schedule)
+        self.array = LaneArray(schedule) if design.lanes > 1 else NeuronArray(schedule)
         self.forward = ForwardUnit(schedule)
         self.backpropagation = BackpropagationUnit(schedule)
-        self.gradient_descent = GradientDescentUnit(schedule)
         parts = {
             "sequencer": self.sequencer,
             "neurons": self.array,
             "forward": self.forward,
             "backpropagation": self.backpropagation,
-            "gradient_descent": self.gradient_descent,
         }
+        if design.lanes == 1:
+            parts["gradient_descent"] = self.gradient_descent = GradientDescentUnit(schedule)
         if design.first:
             parts["buffer"] = self.buffer = TrainingBuffer(schedule)
         else:
@@ -232,13 +233,13 @@ class Core(wiring.Component):
             parts["input_derivatives"] = self.input_derivatives
         if design.last:
             parts["labels"] = self.labels = InputMemory(design.layers[-1], schedule.label_copies)
-        else:
+        elif design.lanes == 1:
             parts["deltas"] = self.deltas = InputMemory(design.layers[-1], schedule.delta_copies)
         if design.vectors.first:
             parts["vectors"] = self.store = VectorStore(schedule)
         if not design.activation_is_local(1):
             parts["inputs"] = self.inputs = InputMemory(design.layers[0], schedule.input_copies)
-        if design.bias_words:
+        if design.bias_words and design.lanes == 1:
             parts["biases"] = self.biases = BiasBank(schedule)
         if design.seeded_weights:
             parts["initializer"] = self.initializer = WeightInitializer(design)
@@ -285,7 +286,10 @@ class Core(wiring.Component):
         else:
             self._load_from_below(m)
         if not self.design.last:
-            deltas = self._arrive(m, self.deltas, self.delta, self.delta_valid, "delta")
+            if self.design.lanes > 1:
+                deltas = self._lane_deltas(m)
+            else:
+                deltas = self._arrive(m, self.deltas, self.delta, self.delta_valid, "delta")
             m.d.comb += [
                 deltas.use.eq(self.sequencer.uses_deltas),
                 deltas.restart.eq(self.start & ~self.busy),
@@ -293,6 +297,22 @@ class Core(wiring.Component):
                 self.sequencer.deltas.eq(deltas.waits),
                 self.sequencer.room.eq(self.room),
             ]
+
+    def _lane_deltas(self, m: Module) -> Arrivals:
+        """Deltas go to the lanes of their neurons."""
+        design, array = self.design, self.array
+        neurons, copies = design.layers[-1], self.schedule.delta_copies
+        arrivals = Arrivals(neurons, copies, neurons // design.lanes)
+        m.submodules.delta_arrivals = arrivals
+        m.d.comb += [
+            arrivals.step.eq(self.delta_valid),
+            array.delta.eq(self.delta),
+            array.delta_write.eq(self.delta_valid),
+            array.delta_lane.eq(arrivals.offset),
+            array.delta_index.eq(arrivals.lane),
+            array.delta_copy.eq(arrivals.copy),
+        ]
+        return arrivals
 
     def _load_from_stream(self, m: Module) -> None:
         """To the buffer, and from there to the sample's memories."""
@@ -320,8 +340,9 @@ class Core(wiring.Component):
                 file.word.eq(buffer.word),
             ]
         if self.design.activation_is_local(1):
-            pes = self.design.processing_elements
-            m.submodules.input_walker = walker = VectorWalker([self.design.layers[0]], [pes])
+            steps = self.design.layers[0] // self.design.loaded_at_once
+            pes = self.design.lane_elements // self.design.loaded_at_once
+            m.submodules.input_walker = walker = VectorWalker([steps], [pes])
             m.d.comb += walker.step.eq(buffer.input_write)
             self._spread(m, buffer.input_write, buffer.word, walker, buffer.copy)
 
@@ -380,6 +401,9 @@ class Core(wiring.Component):
 
     def _broadcast(self, m: Module) -> None:
         """The operand that goes to all PEs; UPDATE's is scaled by the learning rate."""
+        if self.design.lanes > 1:
+            self._broadcast_to_lanes(m)
+            return
         sequencer, scale = self.sequencer, self.gradient_descent
         other = Const(0, 32)
         if not self.design.activation_is_local(1):
@@ -444,6 +468,19 @@ class Core(wiring.Component):
                     self.biases.read_made.eq(self._late(m, control.read_made, "read_made")),
                     self.biases.write_made.eq(self._late(m, control.write_made, "write_made")),
                 ]
+
+    def _broadcast_to_lanes(self, m: Module) -> None:
+        """Each lane has the deltas of its own neurons."""
+        sequencer, array = self.sequencer, self.array
+        m.d.comb += [
+            array.control.eq(sequencer.control),
+            array.begins.eq(sequencer.begins & ~sequencer.updates),
+            array.begins_tag.eq(sequencer.result),
+            array.bias_update.eq(sequencer.bias_update),
+            array.step.eq(sequencer.step),
+            array.delta_read_address.eq(sequencer.broadcast_address),
+            array.delta_read_copy.eq(sequencer.copy),
+        ]
 
     def _late(self, m: Module, value: Value, name: str, *, reset: bool = False) -> Value:
         """`value`, for the bias bank, which goes by the time of the PEs."""
@@ -558,7 +595,7 @@ class Core(wiring.Component):
                 self.memory.write_address.eq(array.write_address),
                 self.memory.sums.eq(array.sums),
             ]
-        if self.design.bias_words:
+        if self.design.bias_words and self.design.lanes == 1:
             here = bank == self.design.processing_elements
             lat = self.schedule.latencies
             bias = delay(m, self.biases.data, lat.weight_port - lat.broadcast - 1, "bias")

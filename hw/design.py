@@ -70,16 +70,18 @@ class Layer:
     A row-mapped layer keeps neuron n on PE n mod P, fold n div P; its bias is the first word of
     each fold, for an input that is constantly 1. A column-mapped layer keeps input i on PE i mod P,
     fold i div P; its biases lie in the bias bank. Every pass sweeps the layer's words in the order
-    of their addresses: fold by fold.
+    of their addresses: fold by fold. Where an array has lanes, each is such an array of P PEs, with
+    its share of the neurons.
     """
 
     number: int  #: 1 for the layer next to the inputs
     inputs: int
     outputs: int
     mapping: Mapping
-    processing_elements: int
+    processing_elements: int  #: P, of a lane
     base: int  #: first word of the layer in every PE's weight bank
     bias_base: int  #: first word in the bias bank (column-mapped layers only)
+    lanes: int = 1
 
     @property
     def spread(self) -> int:
@@ -94,7 +96,7 @@ class Layer:
     @property
     def fold_length(self) -> int:
         """Words of one fold in each bank."""
-        return self.inputs + 1 if self.mapping == "row" else self.outputs
+        return self.inputs + 1 if self.mapping == "row" else self.outputs // self.lanes
 
     @property
     def words(self) -> int:
@@ -111,14 +113,16 @@ class Layer:
         p = self.processing_elements
         if self.mapping == "row":
             return neuron % p, self.base + neuron // p * self.fold_length + 1 + source
-        return source % p, self.base + source // p * self.fold_length + neuron
+        lane, place = divmod(neuron, self.fold_length)
+        return lane * p + source % p, self.base + source // p * self.fold_length + place
 
     def bias_address(self, neuron: int) -> tuple[int, int]:
-        """Bank and word of the bias of `neuron`; the bias bank counts as bank number P."""
+        """Bank and word of the bias of `neuron`; the bias banks follow on those of the PEs."""
         p = self.processing_elements
         if self.mapping == "row":
             return neuron % p, self.base + neuron // p * self.fold_length
-        return p, self.bias_base + neuron
+        lane, place = divmod(neuron, self.fold_length)
+        return self.lanes * p + lane, self.bias_base + place
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -196,6 +200,8 @@ class Design:
     broadcast_stages : registers on the way of whatever goes to all PEs, clocks: an array that fills
         an FPGA cannot be crossed in one.
     stage : where the array stands among several; None if it has the network to itself.
+    lanes : equal parts of the array, each with an adder tree and its share of the neurons: the
+        first group of several can have them, if it has one layer.
 
     Raises InputError, naming the constraint and the value.
     """
@@ -219,6 +225,7 @@ class Design:
     loss: bool = False
     broadcast_stages: int = 0
     stage: Stage | None = None
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         _check_layers(self.layers)
@@ -265,6 +272,20 @@ class Design:
                 "the last layer of a group that is not the last must be column-mapped, not "
                 f"{self.mapping[-1]!r}"
             )
+        self._check_lanes()
+
+    def _check_lanes(self) -> None:
+        _check_range("lanes", self.lanes, 1, self.processing_elements)
+        if self.lanes == 1:
+            return
+        if not self.first or self.last or len(self.layers) != 2:
+            raise InputError(
+                f"lanes must be 1 but in the first group of several, with one layer, "
+                f"not {self.lanes}"
+            )
+        for name, value in (("outputs", self.layers[-1]), ("PEs", self.processing_elements)):
+            if value % self.lanes:
+                raise InputError(f"lanes must divide the {value} {name}, not {self.lanes}")
 
     @property
     def first(self) -> bool:
@@ -331,6 +352,7 @@ class Design:
             f"s{self.broadcast_stages}" if self.broadcast_stages else "",
             f"g{self.stage.number}of{self.stage.groups}" if self.stage else "",
             f"lag{self.lag}" if self.lag else "",
+            f"lanes{self.lanes}" if self.lanes != 1 else "",
         ]
         parts = [*map(str, self.layers), f"p{self.processing_elements}", *filter(None, changed)]
         return "_".join(["gradwire", *parts]).replace("-", "_")
@@ -346,12 +368,13 @@ class Design:
                 inputs=self.layers[number - 1],
                 outputs=self.layers[number],
                 mapping=mapping,
-                processing_elements=self.processing_elements,
+                processing_elements=self.lane_elements,
                 base=base,
                 bias_base=bias_base,
+                lanes=self.lanes,
             )
             base += layer.words
-            bias_base += layer.outputs if mapping == "column" else 0
+            bias_base += layer.fold_length if mapping == "column" else 0
             found.append(layer)
         return tuple(found)
 
@@ -362,8 +385,24 @@ class Design:
 
     @property
     def bias_words(self) -> int:
-        """Words of the bias bank; 0 when every layer is row-mapped."""
-        return sum(layer.outputs for layer in self.weight_layers if layer.mapping == "column")
+        """Words of the bias bank, of each lane; 0 when every layer is row-mapped."""
+        return sum(layer.fold_length for layer in self.weight_layers if layer.mapping == "column")
+
+    @property
+    def lane_elements(self) -> int:
+        """PEs of a lane."""
+        return self.processing_elements // self.lanes
+
+    @functools.cached_property
+    def lane(self) -> "Design":
+        """An array that is like each of the lanes."""
+        outputs = self.layers[-1] // self.lanes
+        return dataclasses.replace(
+            self,
+            layers=(*self.layers[:-1], outputs),
+            processing_elements=self.lane_elements,
+            lanes=1,
+        )
 
     @property
     def useful_multiply_adds(self) -> int:
@@ -383,9 +422,18 @@ class Design:
         return min(self.layers[-1], self.adder_stages + 1)
 
     @property
+    def loaded_at_once(self) -> int:
+        """Inputs that the loader brings to the array in a clock.
+
+        All four bytes of a word, for an array so fast that its samples would otherwise be late.
+        """
+        fits = self.layers[0] % 4 == 0 and self.lane_elements % 4 == 0
+        return 4 if self.lanes > 1 and self.sample_format == "bytes" and fits else 1
+
+    @property
     def sample_words(self) -> int:
-        """FP32 words of one training vector: its inputs, then its labels."""
-        return self.layers[0] + self.labels
+        """Clocks in which the loader hands over one training vector: inputs, then labels."""
+        return self.layers[0] // self.loaded_at_once + self.labels
 
     @property
     def record_words(self) -> int:

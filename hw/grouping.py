@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hw.design import MAPPINGS, MOST_PROCESSING_ELEMENTS, reduction_depth
+from hw.design import MAPPINGS, MOST_PROCESSING_ELEMENTS, Design, reduction_depth
 from hw.errors import InputError
 from hw.groups import GroupedDesign, check_parameters, parse_groups, stage
 from hw.schedule import FREQUENCIES, design_for, make_schedule
@@ -17,6 +17,10 @@ _MOST_SCHEDULED = 4
 _ROUNDS = 3
 # Up to so many layers of weights every partition is looked at; beyond, those into equal parts.
 _EXHAUSTIVE_LAYERS = 8
+
+# A lane has a multiplier and an adder of its own beside its PEs: the fewest lanes are taken that are
+# about as fast as the best.
+_WORTH_A_LANE = 1.01
 
 _Parts = tuple[tuple[int, ...], ...]
 
@@ -112,9 +116,30 @@ def _designed(
         own_given = given | {"activation": ",".join(names[own]), "batch": batch, "stage": place}
         if mapping is not None:
             own_given["mapping"] = tuple(mapping[own])
-        designs.append(design_for(part, count, **own_given))
+        designs.append(_in_lanes(part, count, own_given))
         first = own.stop
     return GroupedDesign(designs=tuple(designs), schedule=schedule)
+
+
+def _in_lanes(part: tuple[int, ...], pes: int, given: dict[str, object]) -> Design:
+    """The design of a group; of one layer that is the first of several, in the best lanes."""
+    place = given["stage"]
+    choices = _lanes(part[-1], pes) if len(part) == 2 and not (place.below or place.last) else [1]
+    found = []
+    for lanes in [given["lanes"]] if given.get("lanes") and len(choices) > 1 else choices:
+        try:
+            found.append(design_for(part, pes, **(given | {"lanes": lanes})))
+        except InputError:
+            if lanes == choices[0]:
+                raise
+    clocks = [make_schedule(design).clocks_per_sample for design in found]
+    pairs = zip(found, clocks, strict=True)
+    return next(each for each, taken in pairs if taken <= _WORTH_A_LANE * min(clocks))
+
+
+def _lanes(outputs: int, pes: int) -> list[int]:
+    """Into how many lanes so many PEs can be cut."""
+    return [count for count in range(1, outputs + 1) if outputs % count == 0 == pes % count]
 
 
 def _for_each(text: str, count: int, what: str) -> list[str]:
@@ -138,9 +163,10 @@ def _balanced(
     if not 1 <= pes <= MOST_PROCESSING_ELEMENTS:
         raise InputError(f"processing elements must be 1 to {MOST_PROCESSING_ELEMENTS}, not {pes}")
     adder = int(given.get("adder_stages", 3))
+    quick = given.get("sample_format") == "bytes"
     found = []
     for parts in _partitions(layers):
-        balance = _balance(parts, pes, adder, (1.0,) * len(parts))
+        balance = _balance(_tables(parts, adder, pes, quick=quick), pes)
         if balance is not None:
             found.append((balance[0], parts, balance[1]))
     if not found:
@@ -148,18 +174,17 @@ def _balanced(
     found.sort(key=lambda entry: (entry[0], len(entry[1])))
     best, least = None, float("inf")
     for _, parts, shares in found[:_MOST_SCHEDULED]:
-        factors = (1.0,) * len(parts)
+        tables = _tables(parts, adder, pes, quick=quick)
         for _ in range(_ROUNDS):
             design = _fastest(layers, parts, shares, schedule, frequencies, given)
             clocks = clocks_of_groups(design)
             if max(clocks) < least:
                 best, least = design, max(clocks)
-            estimates = [
-                table[share - 1]
-                for table, share in zip(_tables(parts, adder, pes), shares, strict=True)
+            corrected = [
+                table * (real / table[share - 1])
+                for table, share, real in zip(tables, shares, clocks, strict=True)
             ]
-            factors = tuple(real / guess for real, guess in zip(clocks, estimates, strict=True))
-            following = _balance(parts, pes, adder, factors)[1]
+            following = _balance(corrected, pes)[1]
             if following == shares:
                 break
             shares = following
@@ -184,14 +209,9 @@ def _cut(layers: tuple[int, ...], cuts: list[int]) -> _Parts:
     return tuple(layers[a : b + 1] for a, b in itertools.pairwise(ends))
 
 
-def _balance(
-    parts: _Parts, pes: int, adder: int, factors: tuple[float, ...]
-) -> tuple[float, tuple[int, ...]] | None:
+def _balance(tables: list[np.ndarray], pes: int) -> tuple[float, tuple[int, ...]] | None:
     """Estimated clocks of the slowest group and PEs of each, for the fewest clocks."""
-    tables = [
-        np.minimum.accumulate(table) * factor
-        for table, factor in zip(_tables(parts, adder, pes), factors, strict=True)
-    ]
+    tables = list(map(np.minimum.accumulate, tables))
 
     def shares(clocks: float) -> tuple[int, ...]:
         """Fewest PEs of each group that take no more clocks; more than there are if none do."""
@@ -204,13 +224,32 @@ def _balance(
     return None
 
 
-def _tables(parts: _Parts, adder: int, pes: int) -> list[np.ndarray]:
-    """The estimates of all groups."""
+def _tables(parts: _Parts, adder: int, pes: int, *, quick: bool) -> list[np.ndarray]:
+    """The estimates of all groups; `quick` if samples come as bytes."""
     top = len(parts) - 1
-    return [
+    tables = [
         _estimates(part, adder, pes, first=index == 0, last=index == top)
         for index, part in enumerate(parts)
     ]
+    if len(parts[0]) == 2 and top:
+        tables[0] = _estimates_of_lanes(parts[0], adder, pes, quick=quick)
+    return tables
+
+
+@functools.cache
+def _estimates_of_lanes(part: tuple[int, int], adder: int, pes: int, *, quick: bool) -> np.ndarray:
+    """Of a first group of one layer, in the lanes that suit it best; no faster than it is loaded."""
+    inputs, outputs = part
+    best = _estimates(part, adder, pes, first=True, last=False)
+    found = np.maximum(best, inputs)
+    for lanes in (count for count in range(2, outputs + 1) if outputs % count == 0):
+        for each in range(1, pes // lanes + 1):
+            clocks = -(-inputs // each) * (outputs // lanes) * 2
+            clocks += (reduction_depth(each) - 1) * adder
+            at_once = 4 if quick and inputs % 4 == 0 == each % 4 else 1
+            place = lanes * each - 1
+            found[place] = min(found[place], max(clocks, inputs // at_once))
+    return found
 
 
 @functools.cache

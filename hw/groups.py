@@ -66,6 +66,7 @@ class GroupedDesign:
         """Name of the generated module and its files."""
         groups = [
             "_".join(map(str, (*design.layers[1:], f"p{design.processing_elements}")))
+            + (f"_lanes{design.lanes}" if design.lanes > 1 else "")
             for design in self.designs
         ]
         parts = [f"gradwire_{self.layers[0]}", *groups, self.schedule.replace("-", "_")]

@@ -41,6 +41,9 @@ ACCUMULATE = "ACCUMULATE"
 REDUCE = "REDUCE"
 UPDATE = "UPDATE"
 
+# From the results of lanes, which come at once, to the first of them at the array's output.
+LANE_LATENCY = 3
+
 Clocks = np.ndarray
 Claims = dict[str, Clocks]
 
@@ -57,6 +60,7 @@ class Latencies:
     depth : levels of the adder tree.
     carry_path : adders from where REDUCE's carried value enters to the root.
     broadcast : from the units to the PEs.
+    lanes : from the lanes of an array to its output, where their results come one after the other.
     """
 
     multiplier: int
@@ -66,6 +70,7 @@ class Latencies:
     depth: int
     carry_path: int
     broadcast: int
+    lanes: int
 
     @classmethod
     def of(cls, design: Design) -> "Latencies":
@@ -80,9 +85,10 @@ class Latencies:
                 multiplier.latency + adder.latency if _computed(name) else 0
                 for name in design.activations
             ),
-            depth=reduction_depth(design.processing_elements),
-            carry_path=len(reduction_blocks(design.processing_elements)),
+            depth=reduction_depth(design.lane_elements),
+            carry_path=len(reduction_blocks(design.lane_elements)),
             broadcast=design.broadcast_stages,
+            lanes=LANE_LATENCY if design.lanes > 1 else 0,
         )
 
     @property
@@ -109,7 +115,7 @@ class Latencies:
     def weight_port(self) -> int:
         """From the weight port's address to the word."""
         # What many PEs share has registers on the way back, too.
-        return 2 + (self.broadcast + 2 if self.broadcast else 0)
+        return 2 + (self.broadcast + 2 if self.broadcast else 0) + (1 if self.lanes else 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -216,6 +222,8 @@ def _results(
     layer: Layer, operation: str, slots: Clocks, sums: Accumulation | None, lat: Latencies
 ) -> Clocks:
     """When each result is at the array's output, from the first slot."""
+    if operation == REDUCE and layer.lanes > 1:
+        return slots[-1, 0] + lat.root + lat.broadcast + lat.lanes + np.arange(layer.outputs)
     if operation == REDUCE:
         return slots[-1] + lat.root + lat.broadcast
     if operation == UPDATE:

@@ -154,7 +154,7 @@ class _Sample:
         self.deltas: dict[int, Clocks] = {}
         if not design.last:
             top = len(design.layers) - 1
-            self.deltas[top] = np.full(design.layers[top], self.lagging)
+            self.deltas[top] = np.full(design.weight_layers[-1].fold_length, self.lagging)
 
     def ready(self, op: Operation) -> int:
         """First slot for which all operands are there in time."""

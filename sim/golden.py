@@ -172,7 +172,7 @@ class Golden:
         self.design = design
         self.batch = batch
         self.flush = design.subnormals == "flush"
-        self._blocks = reduction_blocks(design.processing_elements)
+        self._blocks = reduction_blocks(design.lane_elements)
         self.weights = self.made = self._placed(weights)
         self._making = self._placed(weights) if batch > 1 else self.weights
         self._learning = learning

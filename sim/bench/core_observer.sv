@@ -4,7 +4,9 @@
 // by a slash if it is not the bench's own), MACHINE (what is in the core), ENABLE (it goes on with
 // this clock), WRITE and WRITE_ADDRESS (of the weights, in its module neurons), SUMS (the outputs of
 // all PEs, PE 0 last), COMBINED (the checksum of those of the first PEs), WORD_BITS and BIAS_WORDS
-// (of the banks), and, where they are, HAS_BIAS_BANK, BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS.
+// (of the banks), and, where they are, HAS_BIAS_BANK, BIAS_WRITE, BIAS_ADDRESS, BIAS_BITS; and
+// SEES_VECTORS and SEES_WEIGHTS, what it looks at. An array in lanes has an observer for the weights of
+// each.
 
   if (1) begin : `OBSERVER
     integer sum_log, activation_log, delta_log, weight_log, bias_log, instruction_log;
@@ -25,10 +27,12 @@
       instruction_log = $fopen({`FOLDER, "instructions.log"}, "wb");
       checksum_log = $fopen({`FOLDER, "checksums.log"}, "wb");
       bias_checksum_log = $fopen({`FOLDER, "bias_checksums.log"}, "wb");
+`ifdef SEES_WEIGHTS
       marks = $fopen({`FOLDER, "marks.bin"}, "rb");
       read = $fread(bank_marks, marks);
       read = $fread(bias_marks, marks);
       $fclose(marks);
+`endif
     end
     always_ff @(posedge clk) begin
       if (!rst && state == LAST) begin
@@ -44,6 +48,7 @@
     end
 
 `ifndef OUTSIDE
+`ifdef SEES_VECTORS
     always_ff @(posedge clk) begin
       if (busy && `ENABLE) begin
         if (`MACHINE.forward.sum_valid) $fwrite(sum_log, "%u%u", now, `MACHINE.forward.sum);
@@ -51,6 +56,15 @@
           $fwrite(activation_log, "%u%u", now, `MACHINE.forward.activation);
         if (`MACHINE.backpropagation.delta_valid || `MACHINE.backpropagation.input_delta_valid)
           $fwrite(delta_log, "%u%u", now, `MACHINE.backpropagation.delta);
+        if (`MACHINE.sequencer.begins)
+          $fwrite(instruction_log, "%u%u", now, 32'(`MACHINE.sequencer.instruction));
+      end
+    end
+`endif
+
+`ifdef SEES_WEIGHTS
+    always_ff @(posedge clk) begin
+      if (busy && `ENABLE) begin
         if (log_weights && `MACHINE.neurons.`WRITE)
           $fwrite(weight_log, "%u%u%u", now, 32'(`MACHINE.neurons.`WRITE_ADDRESS), `SUMS);
 `ifdef HAS_BIAS_BANK
@@ -58,8 +72,6 @@
           $fwrite(bias_log, "%u%u%u", now, 32'(`MACHINE.biases.`BIAS_ADDRESS),
                   `MACHINE.biases.adder.o);
 `endif
-        if (`MACHINE.sequencer.begins)
-          $fwrite(instruction_log, "%u%u", now, 32'(`MACHINE.sequencer.instruction));
       end
     end
 
@@ -87,6 +99,7 @@
         end else bias_checksum <= bias_total;
       end
     end
+`endif
 `endif
 `endif
   end

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hw.design import Design
 from hw.pe import ProcessingElement
 from hw.pipeline import GroupedSchedule, GroupedWeightAddress, Pipeline
+from hw.schedule import Schedule
 from hw.verilog import port_list, to_verilog
 from sim import simulator
 from sim.bench.log import Checker, Expected, Mismatch, Run, addresses, flatten, names, run_log
@@ -25,7 +27,7 @@ from sim.bench.run import (
     write_marks,
     write_samples,
 )
-from sim.golden import Weights
+from sim.golden import Sample, Weights
 from sim.grouped import GroupedGolden, split_weights
 from sim.grouped_cycles import GroupedCycleModel
 
@@ -51,13 +53,11 @@ def simulate_groups(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = keep or Path(scratch)
-        folders = [folder / f"group_{number}" for number in range(len(schedule.groups))]
-        for each in folders:
-            each.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         progress("building the simulator", 0, 1)
         build = _build(schedule, folder, optimize)
         progress("building the simulator", 1, 1)
-        _write_stimulus(schedule, weights, runs, folder, folders)
+        _write_stimulus(schedule, weights, runs, folder)
         total = sum(len(run.inputs) for run in runs)
         every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
         began = time.monotonic()
@@ -68,9 +68,9 @@ def simulate_groups(
         comparison = _Comparison(schedule, taken, models)
         final = comparison.expect(weights, every_weight, progress)
         progress("comparing", 0, 1)
-        comparison.check(folder, folders, final)
+        comparison.check(folder, final)
         progress("comparing", 1, 1)
-        return comparison.result(folder, folders, runs, final, seconds, every_weight)
+        return comparison.result(folder, runs, final, seconds, every_weight)
 
 
 def _build(schedule: GroupedSchedule, folder: Path, optimize: int) -> simulator.Build:
@@ -88,10 +88,14 @@ def _build(schedule: GroupedSchedule, folder: Path, optimize: int) -> simulator.
         header.append(f"`define BATCH_BITS {first.batch.bit_length()}")
     observers, repeated = [], {}
     for number, group in enumerate(schedule.groups):
-        name = f"group_{number}"
-        in_pe = bool(group.design.broadcast_stages)
-        observers.append(observer(group, name, f"{name}/", f"dut.{name}", in_pe=in_pe))
-        pe = ProcessingElement(group)
+        for seen in _seen(group, number):
+            in_pe = bool(group.design.broadcast_stages)
+            name = f"observer_{len(observers)}"
+            source = observer(
+                seen.schedule, name, f"{seen.folder}/", seen.machine, in_pe=in_pe, of=seen.of
+            )
+            observers.append(source)
+        pe = ProcessingElement(_seen(group, number)[-1].schedule)
         inputs = [each["name"] for each in port_list(pe) if each["direction"] == "input"]
         repeated[pe.module_name] = inputs
     source = bench_source("\n".join([*header, ""]), "".join(observers))
@@ -105,12 +109,60 @@ def _build(schedule: GroupedSchedule, folder: Path, optimize: int) -> simulator.
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What an observer looks at: a group's core, or the array of a lane.
+
+    Members
+    -------
+    schedule : of the group, or as if the lane were one.
+    group, lane : numbers; None for a whole group.
+    of : "core", "vectors" (the same without weights) or "weights".
+    """
+
+    schedule: Schedule
+    group: int
+    lane: int | None
+    of: str
+
+    @property
+    def folder(self) -> str:
+        """Of its files."""
+        name = f"group_{self.group}"
+        return name if self.lane is None else f"{name}_lane_{self.lane}"
+
+    @property
+    def machine(self) -> str:
+        """The instance."""
+        name = f"dut.group_{self.group}"
+        return name if self.lane is None else f"{name}.neurons.lane_{self.lane}"
+
+
+def _seen(schedule: Schedule, number: int) -> list[_Seen]:
+    """What there is to see of a group."""
+    design = schedule.design
+    if design.lanes == 1:
+        return [_Seen(schedule, number, None, "core")]
+    lane = dataclasses.replace(schedule, design=design.lane)
+    lanes = [_Seen(lane, number, index, "weights") for index in range(design.lanes)]
+    return [_Seen(schedule, number, None, "vectors"), *lanes]
+
+
+def _of_lane(weights: Weights, design: Design, lane: int) -> Weights:
+    """The weights of a lane's neurons."""
+    each = design.layers[-1] // design.lanes
+    own = slice(lane * each, (lane + 1) * each)
+    return Weights(
+        tuple(matrix[own] for matrix in weights.weights),
+        tuple(biases[own] for biases in weights.biases),
+    )
+
+
 def _write_stimulus(
     schedule: GroupedSchedule,
     weights: Weights,
     runs: Sequence[Run],
     folder: Path,
-    folders: Sequence[Path],
 ) -> None:
     design = schedule.design
     port = GroupedWeightAddress(design)
@@ -119,7 +171,10 @@ def _write_stimulus(
     for number, (group, part) in enumerate(zip(design.designs, parts, strict=True)):
         where = [port.encode(number, *place) for place in addresses(group)]
         records.append(np.stack([np.array(where, np.uint32), flatten(part).view(np.uint32)], 1))
-        write_marks(group, folders[number])
+        for seen in _seen(schedule.groups[number], number):
+            (folder / seen.folder).mkdir(parents=True, exist_ok=True)
+            if seen.of != "vectors":
+                write_marks(seen.schedule.design, folder / seen.folder)
     (folder / "weights.bin").write_bytes(np.concatenate(records).astype(">u4").tobytes())
     words = (run_words(run, _shared(schedule, run)) for run in runs)
     (folder / "runs.bin").write_bytes(b"".join(words))
@@ -191,9 +246,12 @@ class _Comparison:
         self.schedule = schedule
         self.runs = runs
         self.timed = timed
+        self.seen = [
+            seen for number, group in enumerate(schedule.groups) for seen in _seen(group, number)
+        ]
         self.expected = [
-            Expected(group, runs, starts=[each.starts[number] for each in timed])
-            for number, group in enumerate(schedule.groups)
+            Expected(seen.schedule, runs, starts=[each.starts[seen.group] for each in timed])
+            for seen in self.seen
         ]
         self.mismatches = 0
         self.first: Mismatch | None = None
@@ -206,27 +264,39 @@ class _Comparison:
             golden = GroupedGolden(self.schedule.design, latest, run.learning, run.batch)
             if run.infer:
                 for row, label in zip(run.inputs, run.labels, strict=True):
-                    for expected, sample in zip(
-                        self.expected, golden.forward(row, label), strict=True
-                    ):
-                        expected.add(sample, None, every_weight=False)
+                    for group, sample in enumerate(golden.forward(row, label)):
+                        self._add(group, sample, None, every_weight)
                 done += len(run.inputs)
                 continue
             for group, _, sample, made in golden.train(run.inputs, run.labels):
-                self.expected[group].add(sample, made, every_weight=every_weight)
-                done += group == len(self.expected) - 1
+                self._add(group, sample, made, every_weight)
+                done += group == len(self.schedule.groups) - 1
                 if done % 100 == 0 or done == total:
                     progress("running the golden model", done, total)
             latest = golden.weights
         return latest
 
-    def check(self, folder: Path, folders: Sequence[Path], final: Weights) -> None:
+    def _add(self, group: int, sample: Sample, made: Weights | None, every_weight: bool) -> None:
+        """What the golden model computed for the next sample of a group."""
+        design = self.schedule.groups[group].design
+        for seen, expected in zip(self.seen, self.expected, strict=True):
+            if seen.group != group:
+                continue
+            if seen.of != "weights":
+                expected.add(sample)
+            if made is not None and seen.of != "vectors":
+                own = made if seen.lane is None else _of_lane(made, design, seen.lane)
+                expected.add_made(own, every_weight=every_weight)
+
+    def check(self, folder: Path, final: Weights) -> None:
         """Compare everything."""
-        checkers = [
-            Checker(expected, each) for expected, each in zip(self.expected, folders, strict=True)
-        ]
-        for checker in checkers:
-            checker.check_inside()
+        checkers = []
+        for seen, expected in zip(self.seen, self.expected, strict=True):
+            checkers.append(Checker(expected, folder / seen.folder))
+            if seen.of != "weights":
+                checkers[-1].check_vectors()
+            if seen.of != "vectors":
+                checkers[-1].check_banks()
         outside = Checker(self.expected[-1], folder, outside=True)
         outside.check_ports()
         clocks = [each.model.run_clocks(each.starts, run.batch) for each, run in self._each()]
@@ -236,9 +306,9 @@ class _Comparison:
         outside.check_runs(clocks, stalls)
         values = [flatten(part) for part in split_weights(self.schedule.design, final)]
         outside.check_weights(np.concatenate(values), self._names())
-        for number, checker in enumerate((*checkers, outside)):
+        for checker, seen in zip((*checkers, outside), (*self.seen, None), strict=True):
             self.mismatches += checker.mismatches
-            self._earlier(checker.first, number)
+            self._earlier(checker.first, seen)
 
     def _each(self) -> list[tuple[_Timed, Run]]:
         return list(zip(self.timed, self.runs, strict=True))
@@ -255,18 +325,18 @@ class _Comparison:
         """Layers of weights below group `number`."""
         return sum(len(design.mapping) for design in self.schedule.design.designs[:number])
 
-    def _earlier(self, found: Mismatch | None, number: int) -> None:
+    def _earlier(self, found: Mismatch | None, seen: _Seen | None) -> None:
         if found is None or (self.first is not None and self.first.sample <= found.sample):
             return
-        if number < len(self.expected):
-            layer = found.layer + self._below(number)
-            found = dataclasses.replace(found, layer=layer, index=f"group {number}, {found.index}")
+        if seen:
+            layer = found.layer + self._below(seen.group)
+            place = f"group {seen.group}" + ("" if seen.lane is None else f", lane {seen.lane}")
+            found = dataclasses.replace(found, layer=layer, index=f"{place}, {found.index}")
         self.first = found
 
     def result(
         self,
         folder: Path,
-        folders: Sequence[Path],
         runs: Sequence[Run],
         final: Weights,
         seconds: float,
@@ -276,7 +346,7 @@ class _Comparison:
         given, samples = [len(run.inputs) for run in runs], [len(run.inputs) for run in self.runs]
         samples += [0] * (len(given) - len(samples))
         first, run = self.timed[0], self.runs[0]
-        begun = Checker(self.expected[0], folders[0]).begun()
+        begun = Checker(self.expected[0], folder / self.seen[0].folder).begun()
         predicted = first.starts[0][first.model.groups[0].iterations(len(run.inputs), run.batch)]
         return Simulation(
             samples=tuple(samples),

@@ -179,22 +179,24 @@ class Expected:
             for model, begun, run in zip(self.models, starts, self.runs, strict=False)
         ]
 
-    def add(self, sample: Sample, made: Weights | None, *, every_weight: bool) -> None:
-        """What the golden model computed for the next sample, and the weights that it made.
-
-        Their checksums are kept, and the weights themselves if they are to be compared.
-        """
+    def add(self, sample: Sample) -> None:
+        """What the golden model computed for the next sample."""
         self.sums.append(np.concatenate(sample.sums))
         self.activations.append(np.concatenate(sample.activations))
         self.deltas.append(np.concatenate([np.empty(0, np.float32), *sample.deltas[::-1]]))
         if self.design.loss:
             self.losses.append(np.array([loss(self.design, sample)]))
-        if made is not None:
-            banks, biases = self._checksums.of(made)
-            self.checksums.append(banks)
-            self.bias_checksums.append(biases)
-            if every_weight:
-                self.weights.append(flatten(made))
+
+    def add_made(self, made: Weights, *, every_weight: bool) -> None:
+        """The weights that the next sample made.
+
+        Their checksums are kept, and the weights themselves if they are to be compared.
+        """
+        banks, biases = self._checksums.of(made)
+        self.checksums.append(banks)
+        self.bias_checksums.append(biases)
+        if every_weight:
+            self.weights.append(flatten(made))
 
     @property
     def samples(self) -> int:
@@ -309,7 +311,8 @@ class Checker:
         )
         self.check_weights(flatten(final), names(e.design))
         if not self.outside:
-            self.check_inside()
+            self.check_vectors()
+            self.check_banks()
 
     def check_ports(self) -> None:
         """Compare what leaves the core."""
@@ -326,20 +329,24 @@ class Checker:
             output = len(e.design.layers) - 1
             self._stream("losses.log", e.losses, [(output, 0)], "loss", CycleModel.losses)
 
-    def check_inside(self) -> None:
-        """Compare what the bench has seen within the core."""
+    def check_vectors(self) -> None:
+        """Compare sums, activations and deltas, and when operations were issued."""
         e = self.expected
         self._stream("sums.log", e.sums, e.neurons, "sum", CycleModel.sums)
         self._stream(
             "activations.log", e.activations, e.neurons, "activation", CycleModel.activations
         )
         self._stream("deltas.log", e.deltas, e.delta_neurons, "delta", CycleModel.deltas)
+        self._instructions()
+
+    def check_banks(self) -> None:
+        """Compare what is written to the banks of weights and biases."""
+        e = self.expected
         if e.weights:
             self._weights()
         self._checksums("checksums.log", e.checksums, CycleModel.updates, e.design.weight_layers)
         columns = [layer for layer in e.design.weight_layers if layer.mapping == "column"]
         self._checksums("bias_checksums.log", e.bias_checksums, CycleModel.bias_updates, columns)
-        self._instructions()
 
     def outputs(self) -> np.ndarray:
         """Activations of the output layer, as the RTL computed them; shape (samples, outputs)."""
@@ -551,5 +558,7 @@ def expect(golden: Golden, expected: Expected, run: Run, *, every_weight: bool) 
     last = len(run.inputs) - 1
     for index, (x, y) in enumerate(zip(run.inputs, run.labels, strict=True)):
         sample = golden.forward(x, y) if run.infer else golden.train(x, y, last=index == last)
-        expected.add(sample, None if run.infer else golden.made, every_weight=every_weight)
+        expected.add(sample)
+        if not run.infer:
+            expected.add_made(golden.made, every_weight=every_weight)
         yield index

@@ -318,20 +318,33 @@ def bench_source(header: str, observers: str) -> str:
 
 
 def observer(
-    schedule: Schedule, name: str, folder: str, machine: str, enable: str = "1", *, in_pe: bool
+    schedule: Schedule,
+    name: str,
+    folder: str,
+    machine: str,
+    enable: str = "1",
+    *,
+    in_pe: bool,
+    of: str = "core",
 ) -> str:
     """core_observer.sv for a core, with its macros.
 
     `folder` is that of its files, `machine` the instance of what is in the core; `in_pe` if it
-    shall look for writes of weights in a PE.
+    shall look for writes of weights in a PE; `of` is "vectors" or "weights" if it shall look at
+    one of the two alone.
     """
     macros = {
         "OBSERVER": name,
         "FOLDER": f'"{folder}"',
         "MACHINE": machine,
         "ENABLE": enable,
-        **_observed_words(schedule, in_pe=in_pe),
+        "WORD_BITS": str(address_bits(schedule.design)),
+        "BIAS_WORDS": str(len(below(schedule.design.bias_words))),
     }
+    if of != "weights":
+        macros["SEES_VECTORS"] = ""
+    if of != "vectors":
+        macros |= {"SEES_WEIGHTS": "", **_observed_words(schedule, in_pe=in_pe)}
     source = (BENCH / "core_observer.sv").read_text(encoding="utf-8")
     define = [f"`define {macro} {text}".rstrip() for macro, text in macros.items()]
     undefine = [f"`undef {macro.partition('(')[0]}" for macro in macros]
@@ -354,8 +367,6 @@ def _observed_words(schedule: Schedule, *, in_pe: bool) -> dict[str, str]:
         "WRITE_ADDRESS": write_address,
         "SUMS": f"{{{sums}}}",
         "COMBINED(count)": f"({' ^ '.join(map(_counted, pes))})",
-        "WORD_BITS": str(address_bits(design)),
-        "BIAS_WORDS": str(len(below(design.bias_words))),
     }
     if design.bias_words:
         update, address = observed(schedule)

@@ -1,6 +1,7 @@
 """The RTL of machines of groups against both models."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def random_groups(seed: int) -> GroupedDesign:
     layers = rng.integers(1, 25, count + 1).tolist()
     cuts = np.sort(rng.choice(np.arange(1, count), min(count, int(rng.integers(2, 6))) - 1, False))
     ends = [0, *cuts.tolist(), count]
-    parts = ["-".join(map(str, layers[a : b + 1])) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = ["-".join(map(str, layers[a : b + 1])) for a, b in itertools.pairwise(ends)]
     pes = ",".join(str(rng.integers(1, 17)) for _ in parts)
     # Half of them delayed or ping-pong with what the mapping search finds best.
     return grouped_design_for(
@@ -134,7 +135,7 @@ def test_one_wrong_weight_is_found(monkeypatch):
 
     def wrong(golden: GroupedGolden, *args: object) -> object:
         """Wrong in one bit of one weight of the second group, after its first update."""
-        for number, step in enumerate(train(golden, *args)):
+        for step in train(golden, *args):
             if step[:2] == (1, 2):
                 step[3].weights[0].view(np.uint32)[0, 0] ^= 1
             yield step
