@@ -18,8 +18,8 @@ _ROUNDS = 3
 # Up to so many layers of weights every partition is looked at; beyond, those into equal parts.
 _EXHAUSTIVE_LAYERS = 8
 
-# A lane has a multiplier and an adder of its own beside its PEs: the fewest lanes are taken that are
-# about as fast as the best.
+# A lane has a multiplier and an adder of its own beside its PEs: the fewest lanes are taken that
+# are about as fast as the best.
 _WORTH_A_LANE = 1.01
 
 _Parts = tuple[tuple[int, ...], ...]
@@ -238,7 +238,7 @@ def _tables(parts: _Parts, adder: int, pes: int, *, quick: bool) -> list[np.ndar
 
 @functools.cache
 def _estimates_of_lanes(part: tuple[int, int], adder: int, pes: int, *, quick: bool) -> np.ndarray:
-    """Of a first group of one layer, in the lanes that suit it best; no faster than it is loaded."""
+    """Of a first group of one layer, in the lanes that suit it; no faster than it is loaded."""
     inputs, outputs = part
     best = _estimates(part, adder, pes, first=True, last=False)
     found = np.maximum(best, inputs)
