@@ -1,5 +1,7 @@
 """A machine in standard cells, as a report has it."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,18 @@ def test_report(quick, run, folder):
     # Times are stated for the clock that was measured.
     assert rows["3-3-3-1", "training on 6,000 samples"].ours == pytest.approx(70 * 6000 / 500e3)
     assert told.power[0].command.endswith("--target nangate45 --liberty cells.lib --energy red")
+
+
+def test_one_design(quick, run, folder):
+    """The page is about the machine that its commands make, whatever others choose for an FPGA."""
+    words = ("report", "16-16-4", "--pes", "4", "--target", "nangate45", "--liberty", "cells.lib")
+    assert run(*words, "-o", "r.html").exit_code == 0
+    told = model.read(folder / "r.json")
+    stages = "--multiplier-stages 2 --adder-stages 3"
+    assert told.built.options == f"--pes 4 {stages}"
+    assert told.clocks.command == f"gradwire clocks 16-16-4 --pes 4 {stages}"
+    clocks = json.loads(run(*shlex.split(told.clocks.command)[1:], "--json").stdout)
+    assert told.clocks.per_iteration == clocks["clocks_per_iteration"]
 
 
 def fail(*_, **__):
