@@ -35,6 +35,12 @@ def executable() -> str | None:
     return next(filter(None, map(shutil.which, _NAMES)), None)
 
 
+_BOX = (
+    "(({{x, y, width, height}}) => ({{x: x + scrollX, y: y + scrollY, width, height}}))"
+    "(document.querySelector('{}').getBoundingClientRect())"
+)
+
+
 class Page:
     """A page in a Chromium of its own; use it as a context manager.
 
@@ -120,9 +126,11 @@ class Page:
             raise RuntimeError(str(found["exceptionDetails"]))
         return found["result"].get("value")
 
-    def picture(self, *, whole: bool = False) -> bytes:
-        """PNG of the window, or of the whole page."""
-        found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+    def picture(self, *, whole: bool = False, of: str = "") -> bytes:
+        """PNG of the window, of the whole page, or of the element that a CSS selector finds."""
+        more = {"clip": self.evaluate(_BOX.format(of)) | {"scale": 1}} if of else {}
+        beyond = whole or bool(of)
+        found = self.call("Page.captureScreenshot", captureBeyondViewport=beyond, **more)
         return base64.b64decode(found["data"])
 
     def complaints(self) -> list[str]:

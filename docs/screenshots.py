@@ -1,6 +1,7 @@
 """Pictures of a report for docs/report.md: python -m docs.screenshots REPORT.html.
 
-They are the top of the page on a screen, light and dark, and on a phone.
+They are the top of the page on a screen, light and dark, and on a phone; and its energy, if it was
+measured.
 """
 
 import sys
@@ -18,6 +19,10 @@ PICTURES = (
 )
 
 
+#: Name, and the section of the page.
+SECTION = ("report-energy.png", "power")
+
+
 def take(report: Path, folder: Path) -> list[Path]:
     """Write the pictures to `folder`; returns their paths. Raises RuntimeError without Chromium."""
     files = []
@@ -26,6 +31,11 @@ def take(report: Path, folder: Path) -> list[Path]:
             page.open(report, width=width, height=height, dark=dark)
             files.append(folder / name)
             files[-1].write_bytes(page.picture())
+        name, section = SECTION
+        page.open(report, width=1100)
+        if page.evaluate(f"!!document.querySelector('#{section} .bars')"):
+            files.append(folder / name)
+            files[-1].write_bytes(page.picture(of=f"#{section}"))
     return files
 
 

@@ -27,7 +27,7 @@ from hw import tool
 from hw.core import Core
 from hw.errors import ToolError
 from hw.schedule import Schedule
-from hw.verilog import to_verilog
+from hw.verilog import ENABLED, to_verilog
 
 TARGET = nangate45.TARGET
 
@@ -140,7 +140,7 @@ class Part:
     """A distinct component of the machine.
 
     Attributes:
-        name: Of its module, without the design's.
+        name: Of its module, without the design's, and without what its clock enable adds.
         module: Name of the module.
         instances: How many there are in the whole machine.
         area_um2: Area of one in um2, with all that is below it but SRAM macros.
@@ -481,8 +481,8 @@ def _parts(netlist: Netlist, scripts: Mapping[str, str]) -> Iterator[Part]:
 
 
 def _short(module: str, top: str) -> str:
-    """A module's name without the design's."""
-    return module.removeprefix(top).removeprefix("_") or "machine"
+    """A module's name without the design's, whether or not all in it can be halted."""
+    return module.removeprefix(top).removeprefix("_").removesuffix(ENABLED) or "machine"
 
 
 def _srams(cells: Mapping[str, Mapping]) -> Iterator[tuple[str, Shape]]:

@@ -1,6 +1,8 @@
 """Results that took long, kept in the cache folder until something that they depend on changes."""
 
+import functools
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -11,6 +13,7 @@ from typing import Any
 from hw import tool
 
 _FILE = "kept.json"
+_SOURCES = (".cpp", ".py", ".sv", ".v")
 
 
 def kept(kind: str, causes: Sequence[str], make: Callable[[Path], Any]) -> Any:
@@ -40,6 +43,19 @@ def kept(kind: str, causes: Sequence[str], make: Callable[[Path], Any]) -> Any:
         part.write_text(json.dumps(found), encoding="utf-8")
         part.replace(file)
         return found
+
+
+@functools.cache
+def code(*packages: str) -> str:
+    """Digest of all source files of packages of ours, as a cause."""
+    found = hashlib.sha256()
+    for package in packages:
+        folder = Path(importlib.import_module(package).__path__[0])
+        for file in sorted(folder.rglob("*")):
+            if file.suffix in _SOURCES:
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                found.update(f"{package}/{file.relative_to(folder)} {content}\n".encode())
+    return found.hexdigest()
 
 
 def version(package: str) -> str:

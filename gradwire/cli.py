@@ -1020,8 +1020,14 @@ def report(
     check_seed(seed)
     targets = tuple(dict.fromkeys(target or ()))
     library = report_command.check(targets, liberty, tdp, output)
+    in_cells = cells.TARGET in targets
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, chosen)
+        frequencies = NANGATE45_FREQUENCIES if in_cells else FREQUENCIES
+        schedule = _schedule(reporter, topology, chosen, frequencies)
+        if in_cells:
+            # Not every command of the page would choose these.
+            for name in ("multiplier_stages", "adder_stages"):
+                chosen[name] = getattr(schedule.design, name)
         found = report_command.make(
             schedule,
             output,

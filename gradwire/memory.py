@@ -53,10 +53,24 @@ def traffic(schedule: Schedule) -> Traffic:
     return Traffic(words, words, biases)
 
 
+def organisations(schedule: Schedule) -> dict[str, Schedule]:
+    """The machine with each memory organisation, by its name; they differ in nothing else.
+
+    But for the registers on the way to the PEs: where one memory holds all weights, there are none.
+    """
+    design = schedule.design
+    return {
+        name: schedule
+        if design.memory == name
+        else make_schedule(dataclasses.replace(design, memory=name, broadcast_stages=0))
+        for name in MEMORIES
+    }
+
+
 def price(schedule: Schedule, reporter: Reporter) -> dict[str, Any]:
     """Prices of all memories; returns what `gradwire memory --json` prints.
 
-    Both memory organisations are priced, in machines that differ in nothing else.
+    Both memory organisations are priced.
     Raises ToolError when OpenRAM is missing or fails.
     """
     design = schedule.design
@@ -72,8 +86,7 @@ def price(schedule: Schedule, reporter: Reporter) -> dict[str, Any]:
         return entry
 
     found = {}
-    for name in MEMORIES:
-        machine = make_schedule(dataclasses.replace(design, memory=name))
+    for name, machine in organisations(schedule).items():
         rows = [row(memory) for memory in memories(machine)]
         found[name] = {"memories": rows, **_costs(machine, rows)}
     stages.done()

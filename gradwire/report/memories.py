@@ -6,9 +6,9 @@ from typing import Any
 
 from gradwire import memory, paper
 from gradwire.report.model import Bank, Memories, Organisation, Stream
-from hw.design import MEMORIES, SAMPLE_FORMATS
+from hw.design import SAMPLE_FORMATS
 from hw.memories import memories
-from hw.schedule import Schedule, make_schedule
+from hw.schedule import Schedule
 from hw.sdram.chips import SdramTiming, find_chip
 from sim.supply import SupplyModel
 
@@ -21,12 +21,7 @@ def collect(
 ) -> Memories:
     """All about memory; `prices` are what `memory.price` found, if they are known."""
     design = schedule.design
-    machines = {
-        name: schedule
-        if design.memory == name
-        else make_schedule(dataclasses.replace(design, memory=name, broadcast_stages=0))
-        for name in MEMORIES
-    }
+    machines = memory.organisations(schedule)
     theirs = paper.MEMORY.get(design.topology, {})
     return Memories(
         organisation=design.memory,

@@ -15,6 +15,9 @@ from hw.errors import InputError
 #: What stands in the file for this format; a file of another version is refused.
 FORMAT: dict[str, Any] = {"kind": "gradwire report", "version": 1}
 
+#: What the memories that are SRAM are within, among the parts of a cost.
+SRAM = "SRAM"
+
 _MOST_BYTES = 64 << 20
 
 Count = Annotated[int, Field(ge=0)]

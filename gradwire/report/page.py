@@ -14,6 +14,7 @@ from gradwire.report.beside import clock
 from gradwire.report.figures import (
     Figure,
     figures,
+    logic_um2,
     samples_per_second,
     seconds_for_many,
 )
@@ -54,7 +55,7 @@ def render(report: Report) -> str:
         "energy": energy,
         "percent": lambda share: f"{share:.1%}",
     }
-    environment.globals |= {"zip": zip, "groups": charts.groups}
+    environment.globals |= {"zip": zip, "groups": charts.groups, "logic": logic_um2}
     listed = figures(report)
     mhz, why = clock(report.costs)
     return environment.get_template("page.html").render(

@@ -4,8 +4,16 @@ import json
 
 import pytest
 
-from fpga_flows.kept import kept, version
+from fpga_flows import kept as kept_module
+from fpga_flows.kept import code, kept, version
 from hw.errors import ToolError
+
+
+class Package:
+    """A package in a folder."""
+
+    def __init__(self, folder):
+        self.__path__ = [str(folder)]
 
 
 @pytest.fixture
@@ -48,6 +56,27 @@ def test_a_failure_is_not_kept(make):
     with pytest.raises(ToolError):
         kept("kind", ["a"], fail)
     assert kept("kind", ["a"], make) == {"calls": 1}
+
+
+def test_code(tmp_path, monkeypatch):
+    """Any change of a source file of the packages is another cause; others' files are none."""
+
+    def digest(files):
+        folder = tmp_path / str(len(list(tmp_path.iterdir()))) / "flow"
+        for name, text in files.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        monkeypatch.setattr(kept_module.importlib, "import_module", lambda _: Package(folder))
+        return code.__wrapped__("flow")
+
+    files = {"__init__.py": "", "a.py": "1", "below/b.sv": "2"}
+    first = digest(files)
+    assert digest(files | {"baseline.json": "{}", "__pycache__/a.pyc": ""}) == first
+    for change in ({"a.py": "2"}, {"c.py": ""}, {"below/b.sv": "3"}):
+        assert digest(files | change) != first
+    monkeypatch.undo()
+    assert code("fpga_flows") != code("sim") != code("hw", "sim")
 
 
 def test_versions():

@@ -12,6 +12,8 @@ from gradwire.cli import app
 
 BASELINE = json.loads((Path(fpga.__file__).parent / "baseline.json").read_text())
 MACHINES = BASELINE["machines"]
+IN_CELLS = BASELINE["machines_in_cells"]
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 
 @pytest.mark.slow
@@ -29,3 +31,26 @@ def test_machine(figures, tmp_path, fresh_cache):
         assert -3 * allowed["size"] <= change <= allowed["size"], f"{kind}: {found[kind]}"
     change = found["fmax_mhz"] / figures["fmax_mhz"] - 1
     assert -allowed["fmax"] <= change <= 3 * allowed["fmax"], f"Fmax: {found['fmax_mhz']} MHz"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figures", IN_CELLS, ids=[figures["command"] for figures in IN_CELLS])
+def test_machine_in_cells(figures, run_json, nangate45_lib, tmp_path):
+    """The same of standard cells; the netlist has then trained, bit exact, for its energy."""
+    if "idx:FOLDER" in figures["command"] and not MNIST.is_dir():
+        pytest.skip("MNIST is not in ../shared/data/mnist")
+    command = figures["command"].replace("FOLDER", str(MNIST))
+    words = ["--liberty", str(nangate45_lib), "-o", str(tmp_path / "synth")]
+    found = run_json(*shlex.split(command)[1:], *words)
+    allowed = BASELINE["tolerance"]
+    assert found["clocks_per_iteration"] == figures["clocks_per_iteration"]
+    for kind in ("logic_um2", "pe_um2"):
+        change = found[kind] / figures[kind] - 1
+        assert -3 * allowed["size"] <= change <= allowed["size"], f"{kind}: {found[kind]}"
+    if found["timing_by"] in figures["fmax_mhz"]:
+        change = found["fmax_mhz"] / figures["fmax_mhz"][found["timing_by"]] - 1
+        assert -allowed["fmax"] <= change <= 3 * allowed["fmax"], f"Fmax: {found['fmax_mhz']} MHz"
+    energy = found["energy"]
+    for kind in ("total_nj", "logic_nj") if energy["sram_nj"] is not None else ("logic_nj",):
+        change = energy[kind] / figures["energy"][kind] - 1
+        assert -3 * allowed["energy"] <= change <= allowed["energy"], f"{kind}: {energy[kind]}"

@@ -61,6 +61,15 @@ def test_clocks_are_those_of_the_machines(run_json):
     assert run_json("memory", "4-5-3", "--pes", "2", "--memory", "unified").keys() == found.keys()
 
 
+def test_registers_on_the_way_are_of_weight_banks(run_json):
+    found = run_json("memory", "4-5-3", "--pes", "2", "--broadcast-stages", "2")
+    mapping = tuple(found["mapping"])
+    for name, stages in (("distributed", 2), ("unified", 0)):
+        design = design_for((4, 5, 3), 2, mapping=mapping, memory=name, broadcast_stages=stages)
+        clocks = make_schedule(design).clocks_per_iteration
+        assert found[name]["clocks_per_iteration"] == clocks
+
+
 def test_every_memory_has_a_price_or_is_fixed(run_json):
     found = run_json("memory", "5-4-3", "--pes", "2")
     design = design_for((5, 4, 3), 2)

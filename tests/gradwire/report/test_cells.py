@@ -1,5 +1,7 @@
 """A machine in standard cells, as a report has it."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from fpga_flows import asic, power
 from gradwire import machine
 from gradwire.report import cells, collect, model
+from gradwire.report.figures import figures
 from hw.errors import ToolError
 
 
@@ -37,7 +40,10 @@ ENERGY = power.Energy(
     clock_tree_nj=1.0, sram_nj=2.0, leakage_nj=1.0, total_nj=10.0, guess=0.1, guess_logic_nj=11.0,
     guess_total_nj=15.0, watts=0.05, annotated_by="toggles", energy_by="the Liberty file; OpenRAM",
     phases=(
-        power.PhaseEnergy("forward", 1, 60.0, 4.0, 2.0, 0.6),
+        # The last updates of a sample may come while the next one is in the array.
+        power.PhaseEnergy("gradient descent", 2, 10.0, 1.0, 0.5, 0.1),
+        power.PhaseEnergy("forward", 1, 30.0, 2.0, 1.0, 0.3),
+        power.PhaseEnergy("forward", 2, 20.0, 1.0, 0.5, 0.2),
         power.PhaseEnergy("waiting", None, 40.0, 2.0, 0.0, 0.4),
     ),
     parts=(), memories=(),
@@ -64,7 +70,8 @@ def test_energy():
     assert found.energy_nj == 10 and found.power_mw == 50 and found.guess_mw == 75
     assert sum(share.energy_nj for share in found.shares) == pytest.approx(found.energy_nj)
     assert [(share.name, share.kind) for share in found.shares] == [
-        ("forward 1", "forward"), ("waiting", "other"), ("clock tree, estimated", "other"),
+        ("forward 1", "forward"), ("forward 2", "forward"), ("gradient descent 2", "descent"),
+        ("waiting", "other"), ("clock tree, estimated", "other"),
     ]  # fmt: skip
 
 
@@ -87,6 +94,13 @@ def test_report(quick, run, folder):
     found = run(*WORDS, "-o", "r.html")
     assert found.exit_code == 0, found.output
     told = model.read(folder / "r.json")
+    areas = {figure.name: figure.value for figure in figures(told) if figure.section == "area"}
+    assert areas["of it logic (nangate45)"] == MACHINE.logic_um2
+    assert areas["a processing element (nangate45)"] == 70
+    assert (
+        "Of it logic: 210 um2, of which a processing element has 70 um2."
+        in (folder / "r.html").read_text()
+    )
     rows = {(row.network, row.what): row for row in told.paper.rows}
     assert rows["3-3-3-1", "energy of a sample"].ours == pytest.approx(0.01)
     assert rows["3-3-3-1", "power"].ours == pytest.approx(0.05)
@@ -95,6 +109,18 @@ def test_report(quick, run, folder):
     # Times are stated for the clock that was measured.
     assert rows["3-3-3-1", "training on 6,000 samples"].ours == pytest.approx(70 * 6000 / 500e3)
     assert told.power[0].command.endswith("--target nangate45 --liberty cells.lib --energy red")
+
+
+def test_one_design(quick, run, folder):
+    """The page is about the machine that its commands make, whatever others choose for an FPGA."""
+    words = ("report", "16-16-4", "--pes", "4", "--target", "nangate45", "--liberty", "cells.lib")
+    assert run(*words, "-o", "r.html").exit_code == 0
+    told = model.read(folder / "r.json")
+    stages = "--multiplier-stages 2 --adder-stages 3"
+    assert told.built.options == f"--pes 4 {stages}"
+    assert told.clocks.command == f"gradwire clocks 16-16-4 --pes 4 {stages}"
+    clocks = json.loads(run(*shlex.split(told.clocks.command)[1:], "--json").stdout)
+    assert told.clocks.per_iteration == clocks["clocks_per_iteration"]
 
 
 def fail(*_, **__):
