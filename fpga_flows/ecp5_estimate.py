@@ -14,10 +14,13 @@ from pathlib import Path
 
 from fpga_flows import ecp5, fpga, yosys
 from fpga_flows.kept import kept, version
+from hw.verilog import ENABLED
 
 _SYNTHESIS = [
     "read_verilog core.v",
     "hierarchy -check -top {top}",
+    # What ABC9 gives back of a vector has names such as words[0]; Amaranth has such wires too.
+    r"rename -hide */w:*\[*",
     "synth_ecp5 -noflatten -nowidelut -top {top}",
     "tee -q -o cells.json stat -json",
 ]
@@ -65,7 +68,7 @@ def estimate(
     Raises:
         ToolError: Yosys is missing, fails or takes too long; what it said is in the cache folder.
     """
-    read, synthesis = _SYNTHESIS[:2], _SYNTHESIS[2:]
+    read, synthesis = _SYNTHESIS[:3], _SYNTHESIS[3:]
     commands = [*read, *(fpga.array_script(verilog) if array else ()), *synthesis]
     script = [line.format(top=top) for line in commands]
 
@@ -101,9 +104,22 @@ def _parts(
     cells = _own(modules, module)
     counts = {kind: instances * n for kind, n in ecp5.FAMILY.count(cells).items()}
     found.append(Part(name=name, within=within, instances=instances, **counts))
-    for below, count in modules[module].items():
-        if below in modules and not _is_helper(below, module):
-            _parts(modules, top, below, name, instances * count, found)
+    for below, count in _components(modules, module).items():
+        _parts(modules, top, below, name, instances * count, found)
+
+
+def _components(modules: Mapping[str, Mapping[str, int]], module: str) -> Counter[str]:
+    """Instances of components in a module and in its helpers."""
+    found: Counter[str] = Counter()
+    for kind, count in modules[module].items():
+        if kind not in modules:
+            continue
+        if not _is_helper(kind, module):
+            found[kind] += count
+            continue
+        for each, instances in _components(modules, kind).items():
+            found[each] += count * instances
+    return found
 
 
 def _own(modules: Mapping[str, Mapping[str, int]], module: str) -> Counter[str]:
@@ -125,5 +141,5 @@ def _is_helper(module: str, parent: str) -> bool:
 
 def part_name(module: str, top: str) -> str:
     """Such as "PE", "multiplier", "sigmoid table 2048"; "" for the machine itself."""
-    name = _FORMAT.sub("", module.removeprefix(top).lstrip("_"))
+    name = _FORMAT.sub("", module.removeprefix(top).removesuffix(ENABLED).lstrip("_"))
     return "PE" if name == "pe" else name.replace("_", " ")

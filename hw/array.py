@@ -340,18 +340,19 @@ class NeuronArray(wiring.Component):
         folded = any(op.layer.folds > 1 for op in reductions(self.schedule))
         carry = Signal(32)
         m.d.comb += carry.eq(NEGATIVE_ZERO)
-        first_fold = delay(m, control.first_fold, lat.carry, "first_fold")
+        first_fold = delay(m, control.first_fold, lat.carry_address + 1, "first_fold")
         if self.schedule.design.bias_words:
             m.d.comb += self.carry_address.eq(
-                delay(m, control.bias_address, lat.carry - 1, "carry_address")
+                delay(m, control.bias_address, lat.carry_address, "carry_address")
             )
-            with m.If(delay(m, control.bias & control.first_fold, lat.carry, "carry_bias")):
+            biased = control.bias & control.first_fold
+            with m.If(delay(m, biased, lat.carry_address + 1, "carry_bias")):
                 m.d.comb += carry.eq(self.bias)
         if folded:
             before = self._partial_sums(m)
             with m.If(~first_fold):
                 m.d.comb += carry.eq(before)
-        return carry
+        return delay(m, carry, lat.carry - lat.carry_address - 1, "carry")
 
     def _partial_sums(self, m: Module) -> Value:
         """Memory of the sums of the fold before; the word for the carry input."""
@@ -363,11 +364,11 @@ class NeuronArray(wiring.Component):
         write = sums_.write_port()
         read = sums_.read_port(transparent_for=[write])
         stores = control.valid & control.reduce & ~control.final
-        address = delay(m, control.element, lat.carry - 1, "partial_read")
+        address = delay(m, control.element, lat.carry_address, "partial_read")
         m.d.comb += [
             read.addr.eq(address),
             write.en.eq(delay(m, stores, lat.root, "partial_store", reset=True)),
-            write.addr.eq(delay(m, address, lat.root - lat.carry + 1, "partial_write")),
+            write.addr.eq(delay(m, address, lat.root - lat.carry_address, "partial_write")),
         ]
         self.partial_write = write
         return read.data

@@ -112,6 +112,12 @@ class Latencies:
         return self.product + (self.depth - self.carry_path) * self.adder
 
     @property
+    def carry_address(self) -> int:
+        """From slot to the address of the carried value, in the memory that holds it."""
+        # Memories answer late in a clock: an array that fills an FPGA has a register after them.
+        return self.carry - (2 if self.broadcast else 1)
+
+    @property
     def weight_port(self) -> int:
         """From the weight port's address to the word."""
         # What many PEs share has registers on the way back, too.
@@ -187,7 +193,7 @@ def make_pass(design: Design, layer: Layer, unit: str, lat: Latencies) -> Operat
     sums = accumulation(length, lat.adder) if operation == ACCUMULATE else None
     period = _fold_period(layer, length, sums, lat)
     if operation == REDUCE and layer.folds > 1:
-        period = max(length, 1 + lat.carry_path * lat.adder)
+        period = max(length, lat.root - lat.carry_address)
     slots = np.arange(layer.folds)[:, None] * period + np.arange(length)
     return Operation(
         unit=unit,
@@ -289,7 +295,7 @@ def claims(design: Design, op: Operation, lat: Latencies) -> Claims:
     if len(op.results):
         found["result"] = _whole(op.results)
     if op.layer.mapping == "column" and op.unit == FORWARD:
-        found["bias"] = op.slots[0] + lat.carry - 1
+        found["bias"] = op.slots[0] + lat.carry_address
     if op.layer.mapping == "column" and op.unit == GRADIENT_DESCENT:
         found["bias"] = op.slots[0]
         found["bias write"] = op.slots[0] + 1 + lat.adder

@@ -194,7 +194,7 @@ class _Sample:
         forward, layer = self.operation(FORWARD, op.layer.number), op.layer
         needs = [forward.at(forward.slots) + self.lagging - op.slots - self.lat.sum]
         if layer.mapping == "column":
-            read = forward.at(forward.slots[0]) + self.lat.carry - 1
+            read = forward.at(forward.slots[0]) + self.lat.carry_address
             needs.append(read + self.lagging - op.slots[0] - 1 - self.lat.adder)
         return needs
 
@@ -235,7 +235,7 @@ class _Sample:
             read, write = forward.at(forward.slots), update.at(update.slots) + lat.sum
             yield int((write + 1 - read).max())
             if layer.mapping == "column":
-                read = forward.at(forward.slots[0]) + lat.carry - 1
+                read = forward.at(forward.slots[0]) + lat.carry_address
                 write = update.at(update.slots[0]) + 1 + lat.adder
                 yield int((write + 1 - read).max())
             back = self.operation(BACKPROPAGATION, layer.number)

@@ -46,10 +46,10 @@ class History:
     def __init__(self) -> None:
         self.path = tool.cache_dir() / "explore" / _NAME
         self._found: dict[str, Mapping[str, Any]] = {}
-        self._kinds: dict[str, str] = {}
+        self._kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
         for record in self._records():
             self._found[record["key"]] = record["value"]
-            self._kinds[record["key"]] = record["kind"]
+            self._kinds[record["key"]] = record["kind"], tuple(record["design"]["layers"])
 
     def __len__(self) -> int:
         return len(self._found)
@@ -58,13 +58,20 @@ class History:
         """The result under `key`, if there is one."""
         return self._found.get(key)
 
-    def values(self, kind: str) -> list[Mapping[str, Any]]:
-        """All results of a kind, those of other sources of the hardware included."""
-        return [self._found[key] for key, known in self._kinds.items() if known == kind]
+    def values(self, kind: str, layers: tuple[int, ...] | None = None) -> list[Mapping[str, Any]]:
+        """All results of a kind, of the network of `layers` or of any.
+
+        Those of other sources of the hardware are included.
+        """
+        return [
+            self._found[key]
+            for key, (known, of) in self._kinds.items()
+            if known == kind and layers in (None, of)
+        ]
 
     def put(self, key: str, kind: str, design: Design, value: Mapping[str, Any]) -> None:
         """Keep a result, at once."""
-        self._found[key], self._kinds[key] = value, kind
+        self._found[key], self._kinds[key] = value, (kind, design.layers)
         record = {"key": key, "kind": kind, "design": dataclasses.asdict(design), "value": value}
         try:
             with tool.lock("explore"):
@@ -90,5 +97,5 @@ class History:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(record, dict) and record.keys() >= {"key", "kind", "value"}:
+            if isinstance(record, dict) and record.keys() >= {"key", "kind", "design", "value"}:
                 yield record

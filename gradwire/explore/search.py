@@ -3,7 +3,7 @@
 A candidate has a bound of what it can do; those with the highest come first. One that, even so, is
 no better than a machine that is known and no larger is never looked at. Of the others the schedule
 gives the clocks. What is best then, and a choice of the front, is synthesized, until what is best
-has been; if asked for, also placed and routed.
+has been, and what would be better did it fit; if asked for, the best are also placed and routed.
 """
 
 import dataclasses
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
+
+import numpy as np
 
 from fpga_flows import ecp5_model
 from fpga_flows.fpga import TIME_LIMIT
@@ -127,10 +129,16 @@ class Search:
 
     def run(self) -> Found:
         """Explore; raises InputError when nothing fits, ToolError when a tool fails."""
-        listed = candidates(self.asked)
+        listed = [
+            dataclasses.replace(each, luts=self._corrected(each.luts))
+            for each in candidates(self.asked)
+        ]
         self._schedule(listed)
         self._synthesize()
-        self._place()
+        self._ascertain(listed)
+        if self.place:
+            self._place()
+            self._ascertain(listed)
         points = self._fitting()
         best = self._best(points)
         return Found(
@@ -153,15 +161,18 @@ class Search:
         waiting = sorted(small, key=lambda each: (-each.most_samples, each.luts))
         total = len(waiting)
         self._most = max((each.most_samples for each in small), default=0.0)
-        for _ in self._each(
+        for _ in self._schedules(lambda: self._next(waiting)):
+            self.progress("schedules", total - len(waiting), total, f"{len(self._points)} made")
+        self.progress("schedules", total, total, f"{len(self._points)} made")
+
+    def _schedules(self, take: Callable[[], Candidate | None]) -> Iterable[None]:
+        return self._each(
             "schedules",
-            lambda: self._next(waiting),
+            take,
             lambda each: (tasks.clocks, each.design),
             lambda each: key("clocks", each.design),
             self._scheduled,
-        ):
-            self.progress("schedules", total - len(waiting), total, f"{len(self._points)} made")
-        self.progress("schedules", total, total, f"{len(self._points)} made")
+        )
 
     def _next(self, waiting: list[Candidate]) -> Candidate | None:
         """The next candidate that is not known to be worse than another machine."""
@@ -208,19 +219,23 @@ class Search:
         """Synthesize the best, and others of the front, until the best has been."""
         tried = {point.design for point in self._points.values() if point.synthesized}
         while chosen := self._unconfirmed(tried):
-            waiting = list(chosen)
             tried |= {point.design for point in chosen}
             done = len(tried) - len(chosen)
-            for _ in self._each(
-                "syntheses",
-                lambda waiting=waiting: waiting.pop(0) if waiting else None,
-                lambda point: (tasks.cells, point.design, self.time_limit),
-                _cells_key,
-                self._synthesized,
-            ):
+            for _ in self._syntheses(chosen):
                 done += 1
                 self.progress("syntheses", done, max(self.confirm, len(tried)), "")
+            self._correct()
         self.progress("syntheses", len(tried), len(tried), "")
+
+    def _syntheses(self, chosen: Iterable[Point]) -> Iterable[None]:
+        waiting = list(chosen)
+        return self._each(
+            "syntheses",
+            lambda: waiting.pop(0) if waiting else None,
+            lambda point: (tasks.cells, point.design, self.time_limit),
+            _cells_key,
+            self._synthesized,
+        )
 
     def _unconfirmed(self, tried: set[Design]) -> list[Point]:
         """Machines to be synthesized now."""
@@ -236,10 +251,44 @@ class Search:
         return [*([] if best.synthesized else [best]), *spread[: max(0, room)]]
 
     def _synthesized(self, point: Point, found: Mapping[str, Any]) -> None:
+        cells = {kind: found[kind] for kind in tasks.KINDS}
         fmax = ecp5_model.fmax_mhz(point.design, found["luts"], self.asked.speed)
         self._points[point.design] = dataclasses.replace(
-            point, **found, fmax_mhz=self._scale * fmax, synthesized=True
+            point, **cells, fmax_mhz=self._scale * fmax, synthesized=True
         )
+
+    def _corrected(self, luts: int) -> int:
+        """LUTs by the model, times what synthesis found of machines of about that size."""
+        known = self.history.values("syntheses", self.asked.layers)
+        ratios = sorted(
+            (found["model_luts"], found["luts"] / found["model_luts"])
+            for found in known
+            if "model_luts" in found
+        )
+        return round(luts * np.interp(luts, *zip(*ratios, strict=True))) if ratios else luts
+
+    def _correct(self) -> None:
+        """Correct the LUTs of machines that have not been synthesized."""
+        for design, point in self._points.items():
+            if not point.synthesized:
+                luts = self._corrected(ecp5_model.cells(design).luts)
+                self._points[design] = dataclasses.replace(point, luts=luts)
+
+    def _ascertain(self, listed: Sequence[Candidate]) -> None:
+        """Schedule and synthesize what would be faster than the best, until it does not fit."""
+        by_design = {each.design: each for each in listed}
+        while point := self._next_faster(self._best(self._fitting()), listed):
+            if point.synthesized:
+                break
+            self.progress("what limits", 0, 1, "")
+            if point.design in self._points:
+                steps = self._syntheses([point])
+            else:
+                waiting = [by_design[point.design]]
+                steps = self._schedules(lambda waiting=waiting: waiting.pop() if waiting else None)
+            for _ in steps:
+                pass
+        self.progress("what limits", 1, 1, "")
 
     # Placement.
 
@@ -354,26 +403,38 @@ class Search:
         """What keeps the best from being faster, or smaller."""
         if self.asked.goal == "area":
             return None, f"nothing smaller reaches {self.asked.at_least:,g} samples a second"
-        points = [
-            self._points.get(each.design) or self._point(each, each.least_clocks) for each in listed
-        ]
-        # The smallest array that would be faster, and of those the one that lacks least. Schedules
-        # take more clocks than their bounds.
-        enough = _NEARLY * best.samples_per_second
-        faster = [
-            (point.design.processing_elements, point.lacks(self._there), point)
-            for point in points
-            if point.samples_per_second > enough and point.lacks(self._there)
-        ]
-        if not faster:
+        point = self._next_faster(best, listed)
+        if point is None:
             if self.asked.pes is not None:
                 return None, "none of the numbers of processing elements asked for is faster"
             return None, "more processing elements or stages would not be faster"
-        pes, lacks, point = min(faster, key=lambda each: (each[0], len(each[1]), each[2].luts))
+        pes, lacks = point.design.processing_elements, point.lacks(self._there)
         needs = " and ".join(
             f"{getattr(point, kind):,} {_CALLED[kind]} of {self._there[kind]:,}" for kind in lacks
         )
         return lacks[0], f"the next faster machine, of {pes} processing elements, needs {needs}"
+
+    def _next_faster(self, best: Point, listed: Sequence[Candidate]) -> Point | None:
+        """The smallest array that would be faster did it fit; of those the one that lacks least."""
+        if self.asked.goal == "area":
+            return None
+        enough = _NEARLY * best.samples_per_second
+        points = (
+            self._points.get(each.design) or self._point(each, each.least_clocks) for each in listed
+        )
+        return min(
+            (
+                point
+                for point in points
+                if point.samples_per_second > enough and point.lacks(self._there)
+            ),
+            key=lambda point: (
+                point.design.processing_elements,
+                len(point.lacks(self._there)),
+                point.luts,
+            ),
+            default=None,
+        )
 
 
 def front(points: Iterable[Point]) -> list[Point]:

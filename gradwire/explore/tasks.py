@@ -20,14 +20,18 @@ def clocks(design: Design) -> dict[str, Any]:
 
 
 def cells(design: Design, time_limit: float) -> dict[str, Any]:
-    """What the machine takes on an ECP5, by synthesis; see `estimate` for what it raises."""
+    """What the machine takes on an ECP5, by synthesis; see `estimate` for what it raises.
+
+    And what the model said of its LUTs.
+    """
     parts = estimate(
         to_verilog(Core(make_schedule(design))),
         design.name,
         array=design.processing_elements >= fpga.ARRAY,
         time_limit=time_limit,
     )
-    return {kind: sum(getattr(part, kind) for part in parts) for kind in KINDS}
+    found = {kind: sum(getattr(part, kind) for part in parts) for kind in KINDS}
+    return found | {"model_luts": ecp5_model.cells(design).luts}
 
 
 def placed(

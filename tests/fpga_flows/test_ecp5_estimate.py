@@ -9,8 +9,8 @@ from hw.schedule import design_for, make_schedule
 from hw.verilog import to_verilog
 
 
-def machine(pes):
-    design = design_for((3, 3, 1), pes)
+def machine(pes, **more):
+    design = design_for((3, 3, 1), pes, **more)
     return to_verilog(Core(make_schedule(design))), design.name
 
 
@@ -49,6 +49,13 @@ def test_the_sum_is_that_of_yosys(estimates, tmp_path):
     whole = ecp5.FAMILY.count(ecp5_estimate.Counter(cells))
     found = {kind: sum(getattr(part, kind) for part in estimates[3]) for kind in whole}
     assert found == whole
+
+
+def test_one_memory_for_all_weights():
+    """ABC9 gives the words of vectors names that Amaranth gives wires."""
+    parts = ecp5_estimate.estimate(*machine(2, memory="unified"))
+    assert sum(part.dsps for part in parts) == 4 * (2 + 2)
+    assert {(part.name, part.instances) for part in parts} >= {("PE", 2), ("multiplier", 2)}
 
 
 def test_a_yosys_that_fails(fresh_cache):

@@ -27,7 +27,8 @@ class Here(Executor):
 
     @staticmethod
     def cells(design, limit):
-        return dataclasses.asdict(ecp5_model.cells(design)) | {"ffs": 7}
+        found = dataclasses.asdict(ecp5_model.cells(design))
+        return found | {"ffs": 7, "model_luts": found["luts"]}
 
     @staticmethod
     def placed(design, target, speed, aim, limit):

@@ -108,6 +108,47 @@ def test_what_turns_out_too_large_is_not_the_best(search, executor):
     assert found.best.synthesized
 
 
+def test_what_turns_out_to_fit_is_no_limit(search, executor):
+    """The model errs: synthesis has the last word on what is said to be too large."""
+
+    def smaller(design, limit):
+        found = executor.cells(design, limit)
+        return found | ({"brams": 100} if design.processing_elements == 5 else {})
+
+    fixed = FIXED | {"buffer_vectors": 4}
+    more = {"layers": (420, 100, 10), "target": "ecp5-45k", "fixed": fixed, "pes": (4, 5, 6)}
+    doer = executor({tasks.clocks: bound, tasks.cells: smaller})
+    found = search(doer, **more).run()
+    assert found.best.design.processing_elements == 5
+    assert found.best.brams == 100
+    assert "of 6 processing elements" in found.limit[1]
+
+
+def test_a_limit_is_a_schedule(search, executor):
+    """A machine whose bound alone is faster does not count."""
+
+    def slow(design):
+        return {"clocks": (1 + (design.processing_elements > 4)) * bound(design)["clocks"]}
+
+    fixed = FIXED | {"buffer_vectors": 4}
+    more = {"layers": (420, 100, 10), "target": "ecp5-45k", "fixed": fixed, "pes": (4, 5)}
+    found = search(executor({tasks.clocks: slow}), **more).run()
+    assert found.best.design.processing_elements == 4
+    assert found.limit == (None, "none of the numbers of processing elements asked for is faster")
+
+
+def test_syntheses_correct_the_model(search, executor):
+    def larger(design, limit):
+        found = executor.cells(design, limit)
+        return found | {"luts": round(1.2 * found["luts"])}
+
+    found = search(executor({tasks.cells: larger}), more={"confirm": 2}).run()
+    guessed = [each for each in found.points if not each.synthesized]
+    assert guessed
+    for each in guessed:
+        assert each.luts == pytest.approx(1.2 * ecp5_model.cells(each.design).luts, rel=1e-3)
+
+
 def test_nothing_is_done_twice(search, executor):
     first, again = executor(), executor()
     one = search(first).run()
