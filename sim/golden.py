@@ -8,7 +8,6 @@ for vectors, and those of sim.kernels for matrices.
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -172,6 +171,7 @@ class Golden:
         self.design = design
         self.batch = batch
         self.flush = design.subnormals == "flush"
+        self._functions = design.activations
         self._blocks = reduction_blocks(design.lane_elements)
         self.weights = self.made = self._placed(weights)
         self._making = self._placed(weights) if batch > 1 else self.weights
@@ -215,7 +215,7 @@ class Golden:
                     total = self._accumulate(matrix, before, bias)
                 else:
                     total = self._reduce(matrix, before, bias)
-                name = self.design.activations[layer.number - 1]
+                name = self._functions[layer.number - 1]
                 degree = self.design.table_degree
                 sums.append(total)
                 activations.append(activate(name, total, self.design.table_entries, degree))
@@ -232,7 +232,7 @@ class Golden:
         deltas = {number: delta}
         bottom = 1 if self.design.propagates_to_inputs else 2
         with np.errstate(all="ignore"):
-            for layer, matrix, _ in reversed(list(self._layers(self.weights))):
+            for layer, matrix, _ in reversed(self._layers(self.weights)):
                 if layer.number < bottom:
                     break
                 delta, below = deltas[layer.number], activations[layer.number - 1]
@@ -269,7 +269,7 @@ class Golden:
 
         Layer 0 are the inputs: the outputs of the group below, or as if of the first layer.
         """
-        names = self.design.activations
+        names = self._functions
         below = self.design.stage.below if self.design.stage else ""
         name = names[layer - 1] if layer else below or names[0]
         if name in ("sigmoid", "sigmoid-exact"):
@@ -314,12 +314,10 @@ class Golden:
             tuple(np.array(self._flushed(b)) for b in weights.biases),
         )
 
-    def _layers(self, weights: Weights) -> Iterator[tuple[Layer, Array, Array]]:
+    def _layers(self, weights: Weights) -> list[tuple[Layer, Array, Array]]:
         """Each layer with its matrix, as sim.kernels takes it, and its biases."""
-        for layer, w, b in zip(
-            self.design.weight_layers, weights.weights, weights.biases, strict=True
-        ):
-            yield layer, w.T if layer.mapping == "row" else w, b
+        layers = zip(self.design.weight_layers, weights.weights, weights.biases, strict=True)
+        return [(layer, w.T if layer.mapping == "row" else w, b) for layer, w, b in layers]
 
     # Sums. Both take the order of additions from the description of the design.
 

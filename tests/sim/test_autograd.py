@@ -7,7 +7,9 @@ import pytest
 
 from hw.activation import table
 from hw.design import ACTIVATIONS, Design
+from hw.groups import GroupedDesign, stage
 from sim.golden import Golden, LearningRate, Weights
+from sim.grouped import GroupedGolden
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -51,9 +53,13 @@ def random_samples(design, seed):
 
 def golden_gradients(design, start, inputs, labels):
     """What one batch changes the weights by, at a rate of 1, with the sign turned."""
-    golden = Golden(design, start, LearningRate(rate=1), design.batch)
-    for x, y in zip(inputs, labels, strict=True):
-        golden.train(x, y)
+    if isinstance(design, GroupedDesign):
+        golden = GroupedGolden(design, start, LearningRate(rate=1), design.batch)
+        assert len(list(golden.train(inputs, labels))) == len(inputs) * len(design.designs)
+    else:
+        golden = Golden(design, start, LearningRate(rate=1), design.batch)
+        for x, y in zip(inputs, labels, strict=True):
+            golden.train(x, y)
     before, after = ([*w.weights, *w.biases] for w in (start, golden.weights))
     return [old.astype(np.float64) - new for old, new in zip(before, after, strict=True)]
 
@@ -124,6 +130,28 @@ def test_topologies(layers, pes, mapping, batch):
             batch=batch,
         )
     )
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_groups(batch):
+    """The batch of a machine of groups, with other PEs and mappings in each."""
+    groups = {(6, 5): "tanh", (5, 8, 4): "relu,sigmoid-exact", (4, 3): "tanh", (3, 2): "identity"}
+    mappings = [("column",), ("row", "column"), ("column",), ("row",)]
+    below, designs = "", []
+    for number, (layers, names) in enumerate(groups.items()):
+        designs.append(
+            Design(
+                layers=layers,
+                processing_elements=4 - number,
+                mapping=mappings[number],
+                activation=names,
+                table_degree=2,
+                batch=batch,
+                stage=stage(number, len(groups), "fill-drain", batch, below, 2),
+            )
+        )
+        below = names.split(",")[-1]
+    compare(GroupedDesign(designs=tuple(designs), schedule="fill-drain"))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
