@@ -47,10 +47,10 @@ def random_groups(seed: int) -> GroupedDesign:
     ends = [0, *cuts.tolist(), count]
     parts = ["-".join(map(str, layers[a : b + 1])) for a, b in itertools.pairwise(ends)]
     pes = ",".join(str(rng.integers(1, 17)) for _ in parts)
-    # Half of them delayed or ping-pong with what the mapping search finds best.
     return grouped_design_for(
         None,
         f"{'/'.join(parts)}:{pes}",
+        # Four of five are delayed or ping-pong.
         KINDS[seed % 2 + 2] if seed % 5 else KINDS[seed % 2],
         activation=",".join(rng.choice(ACTIVATIONS, count)),
         subnormals=str(rng.choice(["flush", "ieee"])),
@@ -73,7 +73,7 @@ def group_run(design: GroupedDesign, samples: int, seed: int, **options) -> Run:
         floor=float(rng.choice([0, 0.05])),
         age=int(rng.integers(0, 5)),
     )
-    first = dataclasses.replace(design.designs[0], stage=None, mapping=design.designs[0].mapping)
+    first = dataclasses.replace(design.designs[0], stage=None, lanes=1)
     whole = dataclasses.replace(
         first,
         layers=design.layers,
@@ -88,14 +88,14 @@ def group_run(design: GroupedDesign, samples: int, seed: int, **options) -> Run:
     "seed",
     [
         pytest.param(seed, marks=[pytest.mark.slow] if seed >= IN_MAIN_TIER else [])
-        for seed in range(60)
+        for seed in range(80)
     ],
 )
 def test_random_designs(seed):
-    """Every second one with samples that come late, at random moments."""
+    """Most with samples that come late, at random moments."""
     design = random_groups(seed)
     gap = {}
-    if seed % 2:
+    if seed % 8 != 7:
         clocks = GroupedCycleModel(make_grouped_schedule(design)).clocks_per_sample(design.batch)
         gap = {"gap": int(4 * clocks) // design.designs[0].record_words + 1}
     runs = [
@@ -104,6 +104,25 @@ def test_random_designs(seed):
         group_run(design, 8, seed + 2),
     ]
     check(design, runs, seed, **gap)
+
+
+@pytest.mark.parametrize(
+    ("groups", "lanes", "schedule", "options"),
+    [
+        ("8-6/6-3:6,3", 3, "delayed", {}),
+        ("9-6/6-4/4-3:6,3,2", 2, "ping-pong", {"broadcast_stages": 2}),
+        # Four inputs at once.
+        ("16-20/20-6-3:40,3", 5, "fill-drain", {"sample_format": "bytes", "batch": 3}),
+        ("8-6/6-3:8,3", 2, "delayed", {"sample_format": "bytes", "activation": "tanh"}),
+    ],
+)
+@pytest.mark.parametrize("gap", [0, 20])
+def test_lanes(groups, lanes, schedule, options, gap):
+    design = grouped_design_for(None, groups, schedule, **options)
+    first = dataclasses.replace(design.designs[0], lanes=lanes)
+    design = dataclasses.replace(design, designs=(first, *design.designs[1:]))
+    runs = [group_run(design, 12, 1), group_run(design, 5, 2, infer=True), group_run(design, 7, 3)]
+    check(design, runs, gap=gap)
 
 
 def test_fill_drain_is_the_mini_batch_of_one_array():
