@@ -2,7 +2,7 @@
 
 import itertools
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,7 +54,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start, samples, infer, batch, stop, rate, halve_every, floor, age : see hw.core.Core.
-    wanted, ends : of a group: the run goes on with another sample; the group below has none for it.
+    wanted : the run goes on with another sample.
+    ends : the group below has no other sample; but for the first group.
     room, deltas : but for the last group: the one above has room for a sample; deltas have come.
     uses_deltas : the iteration begins that uses them.
     broadcast_delta : the broadcast operand is one of them.
@@ -93,6 +94,7 @@ class Sequencer(wiring.Component):
                 **run_ports(design),
                 "loaded": In(1),
                 "take": Out(1),
+                "wanted": Out(1),
                 "waiting": Out(1),
                 "busy": Out(1),
                 "instruction": Out(below(len(self.rom))),
@@ -115,8 +117,6 @@ class Sequencer(wiring.Component):
     def _stage_ports(self) -> dict[str, wiring.Member]:
         """Those that depend on where a group stands."""
         design, ports = self.schedule.design, {}
-        if design.stage:
-            ports["wanted"] = Out(1)
         if not design.first:
             ports["ends"] = In(1)
         if not design.last:
@@ -244,25 +244,19 @@ class Sequencer(wiring.Component):
         stopping, finishing, waited = Signal(), Signal(), Signal()
         ready = self.busy & (self.pause == 0)
         boundary = ready & self.first
-        wanted = Signal()
         behind = self._by_program([program.behind for program in self.programs])
         tail = self._by_program([max(1, program.tail) - 1 for program in self.programs])
         empty, begin = Signal(), Signal()
+        ends = stopping & self.first_of_batch if self.schedule.design.first else self.ends
+        room, deltas = self._above(m, begin)
         m.d.comb += [
-            empty.eq(Mux(wanted, hold != 0, pending != 0)),
+            self.wanted.eq((remaining != 0) & ~ends),
+            empty.eq(Mux(self.wanted, hold != 0, pending != 0)),
+            self.take.eq(boundary & self.wanted & ~empty & self.loaded & room & deltas),
+            begin.eq(self.take | (boundary & empty & deltas)),
             self.passes.eq((ready & ~self.first) | begin),
+            self.waiting.eq(((boundary & (self.wanted | empty)) | waited) & ~begin),
         ]
-        if self.schedule.design.stage:
-            self._begin_of_group(m, boundary, wanted, remaining, empty, begin, waited, stopping)
-        else:
-            m.d.comb += [
-                wanted.eq((remaining != 0) & ~(stopping & self.first_of_batch)),
-                self.take.eq(boundary & wanted & ~empty & self.loaded),
-                begin.eq(self.take | (boundary & empty)),
-                self.waiting.eq(
-                    (boundary & wanted & ~empty & ~self.loaded) | (waited & ~self.take)
-                ),
-            ]
         with m.If(self.pause != 0):
             m.d.sync += self.pause.eq(self.pause - 1)
         with m.If(begin):
@@ -270,14 +264,15 @@ class Sequencer(wiring.Component):
                 self.first.eq(0),
                 pending.eq(Mux(self.take, behind, pending - (pending != 0))),
                 hold.eq(hold - (hold != 0)),
+                waited.eq(0),
             ]
             with m.If(self.take & self.last_of_batch & ~self.inferring):
                 m.d.sync += hold.eq(drain)
         with m.If(self.take):
-            m.d.sync += [remaining.eq(remaining - 1), waited.eq(0)]
+            m.d.sync += remaining.eq(remaining - 1)
         with m.Elif(self.waiting & ~waited):
             m.d.sync += [waited.eq(1), self.pause.eq(tail)]
-        with m.If(boundary & ~wanted & ~empty):
+        with m.If(boundary & ~self.wanted & ~empty):
             m.d.sync += [self.pause.eq(self.schedule.overhang), finishing.eq(1), waited.eq(0)]
             with m.If(finishing):
                 m.d.sync += [self.busy.eq(0), self.pause.eq(0), finishing.eq(0)]
@@ -294,35 +289,14 @@ class Sequencer(wiring.Component):
         if self.schedule.design.batch > 1:
             self._batches(m, remaining)
 
-    def _begin_of_group(
-        self,
-        m: Module,
-        boundary: Value,
-        wanted: Signal,
-        remaining: Signal,
-        empty: Signal,
-        begin: Signal,
-        waited: Signal,
-        stopping: Signal,
-    ) -> None:
-        """An iteration of a group begins when the groups below and above have done their part."""
+    def _above(self, m: Module, begin: Value) -> tuple[Value, Value]:
+        """Of the group above: whether it has room for a sample, and deltas for an iteration."""
         design = self.schedule.design
-        goes_on, takes, passes = remaining != 0, self.loaded, boundary
-        goes_on &= ~(stopping & self.first_of_batch) if design.first else ~self.ends
-        if not design.last:
-            due = self.exists[design.lag] & ~self.inferring
-            passes = boundary & (self.deltas | ~due)
-            takes &= self.room
-            m.d.comb += self.uses_deltas.eq(begin & due)
-        m.d.comb += [
-            wanted.eq(goes_on),
-            self.wanted.eq(wanted),
-            self.take.eq(passes & wanted & ~empty & takes),
-            begin.eq(self.take | (passes & empty)),
-            self.waiting.eq(((boundary & (wanted | empty)) | waited) & ~begin),
-        ]
-        with m.If(begin):
-            m.d.sync += waited.eq(0)
+        if design.last:
+            return Const(1), Const(1)
+        due = self.exists[design.lag] & ~self.inferring
+        m.d.comb += self.uses_deltas.eq(begin & due)
+        return self.room, self.deltas | ~due
 
     def _batches(self, m: Module, remaining: Value) -> None:
         """Which samples begin and end a batch; the last batch may be short."""
