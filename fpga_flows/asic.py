@@ -451,10 +451,9 @@ def read_netlist(work: Path, cells: Liberty, top: str) -> Netlist:
     missing = f"there is no netlist of {top} in {work}"
     if not (work / "mapped.json").is_file():
         raise ToolError(missing)
-    try:
-        netlist = _mapped(work, cells, top)
-    except KeyError:
-        raise ToolError(missing) from None
+    netlist = _mapped(work, cells, top)
+    if top not in netlist.modules:
+        raise ToolError(missing)
     fanout.buffer(netlist)
     return netlist
 
