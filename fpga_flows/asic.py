@@ -11,7 +11,6 @@ processing elements and with the memories' access times. Without it, there is on
 the slowest module. No wires are priced and there is no clock tree: docs/asic.md.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -43,9 +42,6 @@ _ACCESS_NS = 0.4
 
 # Modules that are pipelines and nothing else; there, registers may move.
 _RETIMED = re.compile(r"(multiplier|adder)_")
-
-# Longest run of one tool in seconds; a module takes minutes at most.
-TIMEOUT = 1800.0
 
 _ELABORATE = [
     "read_verilog core.v",
@@ -255,6 +251,7 @@ def synthesize(
     frequency_mhz: float = FREQUENCY_MHZ,
     opensta: bool = True,
     openram: OpenRAM | None = None,
+    time_limit: float = nangate45.TIME_LIMIT,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Machine:
     """Synthesize a machine, and time it.
@@ -267,6 +264,7 @@ def synthesize(
         frequency_mhz: Clock frequency to aim at in MHz; to miss it is no error.
         opensta: Whether OpenSTA times the machine where it is installed.
         openram: Prices the SRAM; without it, its area is not known, and its access time assumed.
+        time_limit: Longest run of one tool, in seconds; a module takes minutes at most.
         progress: Called with the name of each stage as it begins.
 
     Raises:
@@ -280,7 +278,7 @@ def synthesize(
     progress("Verilog")
     (work / "core.v").write_text(to_verilog(Core(schedule)), encoding="utf-8")
     (work / "cells.lib").write_text(cells.without_wire_load, encoding="utf-8")
-    flow = _Flow(schedule, cells, work, frequency_mhz, progress)
+    flow = _Flow(schedule, cells, work, frequency_mhz, time_limit, progress)
     banks = flow.elaborate()
     scripts = flow.map_modules()
     netlist = flow.assemble()
@@ -330,12 +328,14 @@ class _Flow:
         cells: Liberty,
         work: Path,
         frequency_mhz: float,
+        time_limit: float,
         progress: Callable[[str], None],
     ) -> None:
         self.top = schedule.design.name
         self.cells = cells
         self.work = work
         self.delay_ps = nangate45.delay_ps(cells, frequency_mhz)
+        self.time_limit = time_limit
         self.progress = progress
         self.modules: list[str] = []
 
@@ -343,7 +343,7 @@ class _Flow:
         """From Verilog to flip-flops and gates; returns the banks of SRAM."""
         self.progress("elaboration")
         self._yosys([line.format(top=self.top) for line in _ELABORATE], "elaborate.log")
-        found = json.loads((self.work / "memories.json").read_text(encoding="utf-8"))["modules"]
+        found = yosys.read_json(self.work / "memories.json")["modules"]
         rules, banks = [], set()
         for module, content in found.items():
             for name, shape in _srams(content["cells"]):
@@ -394,7 +394,7 @@ class _Flow:
         (work / "macros.v").hardlink_to(self.work / "macros.v")
         commands = [*_READ, *(_RETIME if retimed else _IN_PLACE), *_FINISH]
         delay = self.delay_ps if retimed else round(self.delay_ps * _OWN_SHARE)
-        return nangate45.map_with(scripts, delay, work, commands)
+        return nangate45.map_with(scripts, delay, work, commands, time_limit=self.time_limit)
 
     def assemble(self) -> Netlist:
         """All modules together, with buffers where one drives many."""
@@ -422,7 +422,7 @@ class _Flow:
             tool="OpenSTA",
             log=log,
             cwd=self.work,
-            timeout=TIMEOUT,
+            timeout=self.time_limit,
         )
         slack = _SLACK.search(text)
         # It goes on without what it could not read.
@@ -440,7 +440,7 @@ class _Flow:
         return max(delays) + overhead, None
 
     def _yosys(self, script: list[str], log: str) -> None:
-        yosys.run(script, self.work, log, timeout=TIMEOUT)
+        yosys.run_with_abc(script, self.work, log, timeout=self.time_limit)
 
 
 def read_netlist(work: Path, cells: Liberty, top: str) -> Netlist:
@@ -448,16 +448,18 @@ def read_netlist(work: Path, cells: Liberty, top: str) -> Netlist:
 
     Raises ToolError when there is none.
     """
-    try:
-        netlist = _mapped(work, cells, top)
-    except (OSError, ValueError, KeyError) as error:
-        raise ToolError(f"there is no netlist of {top} in {work}: {error}") from None
+    missing = f"there is no netlist of {top} in {work}"
+    if not (work / "mapped.json").is_file():
+        raise ToolError(missing)
+    netlist = _mapped(work, cells, top)
+    if top not in netlist.modules:
+        raise ToolError(missing)
     fanout.buffer(netlist)
     return netlist
 
 
 def _mapped(work: Path, cells: Liberty, top: str) -> Netlist:
-    content = json.loads((work / "mapped.json").read_text(encoding="utf-8"))
+    content = yosys.read_json(work / "mapped.json")
     return Netlist(content["modules"], cells, top)
 
 

@@ -99,11 +99,17 @@ def on_nangate45(
     *,
     liberty: Path,
     work: Path,
+    time_limit: float = nangate45.TIME_LIMIT,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> nangate45.Result:
     """Cost of the component in standard cells; see `nangate45.synthesize`."""
     return nangate45.synthesize(
-        component.verilog, component.top, liberty=liberty, work=work, progress=progress
+        component.verilog,
+        component.top,
+        liberty=liberty,
+        work=work,
+        time_limit=time_limit,
+        progress=progress,
     )
 
 

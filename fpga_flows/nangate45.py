@@ -33,7 +33,6 @@ Without a driver for ABC (`set_driving_cell`), it is about a tenth slower, at ne
 With the library's default wire load, the chosen ones would be timed at 864 and 865 MHz.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +63,8 @@ SCRIPTS = {
 _DRIVER = "BUF_X1"
 _LOAD_FF = 2
 
-# Longest run of a tool in seconds: minutes, with much to spare.
-TIMEOUT = 1800.0
+#: Longest run of a tool in seconds: minutes, with much to spare.
+TIME_LIMIT = 1800.0
 
 # Clock buffers and gates are for clock trees, which are not built here.
 _SPARED = "CLK*"
@@ -116,6 +115,7 @@ link_design harness
 create_clock -name clk -period {period} [get_ports clk]
 report_checks -path_delay max -format full_clock_expanded -digits 4
 """
+_REFUSED = re.compile(r"^.*(?:cannot be used|no Liberty library).*$", re.MULTILINE)
 _SLACK = re.compile(r"^\s*(-?\d+\.\d+)\s+slack", re.MULTILINE)
 
 
@@ -154,6 +154,7 @@ def synthesize(
     frequency_mhz: float = 900.0,
     script: str | None = None,
     opensta: bool = True,
+    time_limit: float = TIME_LIMIT,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Result:
     """Synthesize a core, flattened, and time it.
@@ -167,12 +168,14 @@ def synthesize(
             no error.
         script: Key of `SCRIPTS`. By default, the first of them on which ABC does not crash.
         opensta: Whether OpenSTA times the core where it is installed.
+        time_limit: Longest run of a tool, in seconds.
         progress: Called with the name of each stage as it begins.
 
     Raises:
         InputError: The script is unknown.
         ToolError: The library is truncated, not Liberty or without flip-flops; cells stay
-            unmapped; Yosys or OpenSTA is missing or fails; what they said is in `work`.
+            unmapped; Yosys or OpenSTA is missing, fails or takes too long; what they said is in
+            `work`.
     """
     if script is not None and script not in SCRIPTS:
         raise InputError(f"script must be one of {', '.join(SCRIPTS)}, not {script!r}")
@@ -187,15 +190,18 @@ def synthesize(
     (work / "harness.v").write_text(harness, encoding="utf-8")
     (work / "core.sdc").write_text(surroundings(library), encoding="utf-8")
     (work / "harness.abc").write_text("strash\nmap\n", encoding="utf-8")
-    yosys.run([line.format(top=top) for line in _ELABORATE], work, "elaborate.log")
+    elaborate = [line.format(top=top) for line in _ELABORATE]
+    yosys.run_with_abc(elaborate, work, "elaborate.log", timeout=time_limit)
     progress("mapping")
     commands = [line.format(spared=_SPARED) for line in _MAPPING]
     delay = delay_ps(library, frequency_mhz)
-    used = map_with([script] if script else list(SCRIPTS), delay, work, commands)
+    used = map_with(
+        [script] if script else list(SCRIPTS), delay, work, commands, time_limit=time_limit
+    )
     area, cells = _cells(library, top, work)
     progress("timing")
     sta = shutil.which(tool.executable("sta")) if opensta else None
-    period = _by_opensta(sta, work) if sta else _by_abc(library, cells, work)
+    period = _by_opensta(sta, work, time_limit) if sta else _by_abc(library, cells, work)
     return Result(
         target=TARGET,
         area_um2=round(area, 1),
@@ -220,7 +226,14 @@ def delay_ps(library: Liberty, frequency_mhz: float) -> int:
     return max(round(1e6 / frequency_mhz - 1e3 * overhead), 1)
 
 
-def map_with(scripts: Sequence[str], delay_ps: int, work: Path, mapping: Sequence[str]) -> str:
+def map_with(
+    scripts: Sequence[str],
+    delay_ps: int,
+    work: Path,
+    mapping: Sequence[str],
+    *,
+    time_limit: float = TIME_LIMIT,
+) -> str:
     """Run Yosys' commands `mapping`, which call ABC with core.abc, in the folder `work`.
 
     That is the first of `scripts`, keys of `SCRIPTS`, that ABC survives; returns it. Raises
@@ -232,24 +245,35 @@ def map_with(scripts: Sequence[str], delay_ps: int, work: Path, mapping: Sequenc
         (work / "core.abc").write_text(commands + "\n", encoding="utf-8")
         (work / "stats.txt").unlink(missing_ok=True)
         try:
-            yosys.run_with_abc(mapping, work, log.name, timeout=TIMEOUT)
+            yosys.run_with_abc(mapping, work, log.name, timeout=time_limit)
         except ToolError as error:
             # ABC's `retime` crashes on some networks, and not on others of the same function.
-            if _no_output(error):
+            if _abc_failed(error):
                 continue
             raise
         return name
-    raise ToolError(f"ABC failed with each of the scripts {', '.join(scripts)}; log: {log}")
+    raise ToolError(
+        f"ABC failed with each of the scripts {', '.join(scripts)}{_refusal(log)}; log: {log}"
+    )
 
 
-def _no_output(error: ToolError) -> bool:
+def _abc_failed(error: ToolError) -> bool:
     """Whether it is ABC that failed: all that Yosys knows is that ABC left nothing."""
-    return "ABC output" in str(error) or "ERROR: " not in str(error)
+    said = str(error)
+    return "ABC output" in said or (said.startswith("Yosys failed (") and "ERROR: " not in said)
+
+
+def _refusal(log: Path) -> str:
+    """What ABC has said of a library that it cannot use."""
+    output = log.with_suffix(".out")
+    text = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
+    found = _REFUSED.search(text)
+    return f": {found[0]}" if found else ""
 
 
 def _cells(library: Liberty, top: str, work: Path) -> tuple[float, Mapping[str, int]]:
     """Area of the core in um2, and its cells by type."""
-    module = json.loads((work / "cells.json").read_text(encoding="utf-8"))["modules"]["\\" + top]
+    module = yosys.read_json(work / "cells.json")["modules"]["\\" + top]
     cells = module["num_cells_by_type"]
     if unmapped := sorted(cells.keys() - library.cells.keys()):
         count = sum(cells[kind] for kind in unmapped)
@@ -260,13 +284,17 @@ def _cells(library: Liberty, top: str, work: Path) -> tuple[float, Mapping[str, 
     return module["area"], cells
 
 
-def _by_opensta(sta: str, work: Path) -> float:
+def _by_opensta(sta: str, work: Path, time_limit: float) -> float:
     """Shortest clock period in ns."""
     period = 1.0
     log = work / "opensta.log"
     (work / "timing.tcl").write_text(_TIMING.format(period=period), encoding="utf-8")
     text = tool.run(
-        [sta, "-no_splash", "-exit", "timing.tcl"], tool="OpenSTA", log=log, cwd=work, timeout=600
+        [sta, "-no_splash", "-exit", "timing.tcl"],
+        tool="OpenSTA",
+        log=log,
+        cwd=work,
+        timeout=time_limit,
     )
     slack = _SLACK.search(text)
     if not slack:

@@ -1,8 +1,10 @@
 """What the flows share: Yosys, and the harness in which a core is timed."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hw import tool
 from hw.errors import ToolError
@@ -48,6 +50,7 @@ def run_with_abc(script: Sequence[str], work: Path, log: str, timeout: float | N
     """
     record = work / log
     output = record.with_suffix(".out")
+    record.unlink(missing_ok=True)
     command = [tool.executable(_COMMAND), "-Q", "-T", "-l", log, "-p", "; ".join(script)]
     try:
         tool.run(command, tool=_NAME, log=output, cwd=work, timeout=timeout)
@@ -58,11 +61,22 @@ def run_with_abc(script: Sequence[str], work: Path, log: str, timeout: float | N
         raise ToolError(f"{_NAME} failed: {tool.telling_line(text)}; log: {record}") from error
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """What Yosys wrote to `file`. Raises ToolError if it is not whole: the disk may be full."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        free = shutil.disk_usage(file.parent).free >> 20
+        raise ToolError(
+            f"{_NAME} left {file} incomplete; the disk has {free} MB to spare"
+        ) from None
+
+
 def ports(top: str, work: Path) -> Mapping[str, Mapping]:
     """Ports of the module `top` in the file core.v of `work`: direction and bits by name."""
     script = ["read_verilog -lib core.v", f"hierarchy -check -top {top}", "write_json ports.json"]
     run(script, work, "ports.log")
-    return json.loads((work / "ports.json").read_text(encoding="utf-8"))["modules"][top]["ports"]
+    return read_json(work / "ports.json")["modules"][top]["ports"]
 
 
 def harness(ports: Mapping[str, Mapping], top: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fpga_flows import asic, power
+from fpga_flows import asic, nangate45, power
 from fpga_flows.sram import OpenRAM
 from gradwire.console import Reporter
 from gradwire.files import naming, write_files
@@ -29,12 +29,18 @@ _FEWEST, _MOST = power.SAMPLES, 50
 
 
 def synthesize(
-    schedule: Schedule, work: Path, reporter: Reporter, library: Path, energy: str | None = None
+    schedule: Schedule,
+    work: Path,
+    reporter: Reporter,
+    library: Path,
+    energy: str | None = None,
+    time_limit: float = nangate45.TIME_LIMIT,
 ) -> dict[str, Any]:
     """Synthesize and time; returns what `gradwire synth --json` prints.
 
     Netlists, logs and cost.json, which is the same JSON, go to `work`. `library` is the Liberty
-    file; `energy` the data set on which the netlist is then trained to measure its energy. Raises
+    file; `energy` the data set on which the netlist is then trained to measure its energy;
+    `time_limit` the longest run of a tool of the synthesis, in seconds. Raises
     InputError for data that are not there or do not fit, or a folder that cannot be written,
     ToolError when a tool is missing, fails or takes too long, cannot use the library, or computes
     something wrong. What had been found by then stays in cost.json.
@@ -44,7 +50,12 @@ def synthesize(
     stages = reporter.stages("synthesis")
     with naming(work):
         found = asic.synthesize(
-            schedule, library=library, work=work, openram=_openram(), progress=stages
+            schedule,
+            library=library,
+            work=work,
+            openram=_openram(),
+            time_limit=time_limit,
+            progress=stages,
         )
     stages.done()
     told = described(found)

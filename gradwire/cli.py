@@ -927,7 +927,9 @@ def synth(
             work = output or Path("build") / f"{schedule.design.name}-{target}"
             check_folder(work)
             if in_cells:
-                found = cells.synthesize(schedule, work, reporter, liberty, energy)
+                found = cells.synthesize(
+                    schedule, work, reporter, liberty, energy, asked.time_limit
+                )
                 parts = cells.table(found)
             else:
                 found = machine.synthesize(schedule, target, asked, work, reporter)

@@ -39,7 +39,13 @@ def synthesize(
         file = liberty.find(library)
         stages = reporter.stages("synthesis")
         with naming(work):
-            cells = components.on_nangate45(component, liberty=file, work=work, progress=stages)
+            cells = components.on_nangate45(
+                component,
+                liberty=file,
+                work=work,
+                time_limit=asked.time_limit if asked else nangate45.TIME_LIMIT,
+                progress=stages,
+            )
         found |= {
             "area_um2": cells.area_um2,
             "cells": cells.cells,

@@ -159,7 +159,7 @@ def test_cells_that_the_library_lacks(nangate45_lib, tmp_path):
 
 def test_flip_flops_that_the_library_lacks(tmp_path):
     latch = "module core(input clk, input d, output reg q); always @* if (clk) q = d; endmodule"
-    expected = r"^Yosys failed [^\n]*D latches are not supported; log: [^\n]*elaborate\.log$"
+    expected = r"^Yosys failed: [^\n]*D latches are not supported; log: [^\n]*elaborate\.log$"
     with pytest.raises(ToolError, match=expected):
         nangate45.synthesize(latch, "core", liberty=small(tmp_path), work=tmp_path / "work")
 
