@@ -88,10 +88,10 @@ def test_few_samples_teach_something():
 @HAVE_MNIST
 @pytest.mark.parametrize("name", MODELS)
 def test_accuracies_are_close(name):
-    """Of the single pipeline within a point; of two pipelines, the RNN's have been 1.4 apart."""
+    """Of both pipelines, within a point of exact descent."""
     data = load(MNIST, 60_000, 10_000)
     model = MODELS[name]
     exact, delayed, ping_pong = compare(model, data, model.samples, 1, name)[:, 1]
     assert exact > 0.95
     assert abs(delayed - exact) <= 0.01
-    assert abs(ping_pong - exact) <= 0.02
+    assert abs(ping_pong - exact) <= 0.01
