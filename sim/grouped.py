@@ -7,7 +7,7 @@ each group's as sim.golden makes those of one array.
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hw.errors import InputError
 from hw.groups import GroupedDesign
@@ -58,7 +58,9 @@ class GroupedGolden:
         """Of the whole network, as forward passes use them now; not a copy."""
         return join_weights([group.weights for group in self.groups])
 
-    def train(self, inputs: Array, labels: Array) -> Iterator[tuple[int, int, Sample, Weights]]:
+    def train(
+        self, inputs: Array, labels: Array, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, int, Sample, Weights]]:
         """A run, from empty groups to empty groups.
 
         `inputs` and `labels` have a row for each sample, in the order in which samples enter; with
@@ -66,12 +68,19 @@ class GroupedGolden:
         group's weights this yields the group, the sample's number, what it made the group compute,
         and `Golden.made` of the group, which the next change overwrites. They come in the order of
         slots; of each group, in the order of samples.
+
+        When `stop` says so, no sample enters any more, but for those of a batch that has begun.
         """
         count, top = len(inputs), len(self.groups) - 1
         handed = [deque() for _ in self.groups]  # activations, to each group
         kept = [deque() for _ in self.groups]  # of each group's forward passes
         returned = [deque() for _ in self.groups]  # deltas, to each group
-        for slot in range(self._slots(count)):
+        slot = begun = 0
+        batch = self.groups[0].batch
+        while slot < self._slots(count):
+            if stop():
+                count = min(count, -(-begun // batch) * batch)
+            begun += len(self._entering(slot, count))
             for number, group in enumerate(self.groups):
                 for sample in self._entering(slot - number, count):
                     entered = handed[number].popleft() if number else group.entered(inputs[sample])
@@ -95,6 +104,7 @@ class GroupedGolden:
                     if number < top:
                         del deltas[len(activations) - 1]  # is not its own
                     yield number, sample, Sample.of(sums, activations, deltas), group.made
+            slot += 1
 
     def forward(self, inputs: Array, labels: Array) -> tuple[Sample, ...]:
         """What one sample makes each group compute in a run that only infers.

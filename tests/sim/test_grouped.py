@@ -277,3 +277,24 @@ def test_no_samples_and_a_batch_too_large():
     assert list(golden.train(*samples(design, 0, 1))) == []
     with pytest.raises(InputError, match="batch must be 1 to 1, not 2"):
         GroupedGolden(design, weights, LearningRate(rate=0.1), 2)
+
+
+@pytest.mark.parametrize("schedule", KINDS)
+@pytest.mark.parametrize("told", [0, 1, 7])
+def test_told_to_stop(schedule, told):
+    """The run is that of the samples of batches that had begun to enter."""
+    batch = 4 if schedule == "fill-drain" else 1
+    groups = [(3, 4), (4, 2), (2, 2)]
+    mappings, names = [("column",), ("column",), ("row",)], [("tanh",)] * 3
+    design = grouped(schedule, groups, [2, 3, 1], mappings, names, batch)
+    data, learning = samples(design, 20, 3), LearningRate(rate=0.3)
+    golden = GroupedGolden(design, initial_weights(design.layers, 1), learning, batch)
+    passed = []
+    for group, sample, *_ in golden.train(*data, lambda: len(passed) >= told):
+        passed.append((group, sample))
+    count = len({sample for _, sample in passed})
+    assert set(passed) == {(group, sample) for group in range(3) for sample in range(count)}
+    assert count % design.batch == 0 and (0 < count < 20) == (told > 0)
+    shorter, steps = trained(design, [each[:count] for each in data], learning, batch)
+    assert same(arrays(golden.weights), arrays(shorter.weights))
+    assert [tuple(step[:2]) for step in steps] == passed
