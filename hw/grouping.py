@@ -62,7 +62,8 @@ def grouped_design_for(
                 f"not {processing_elements}"
             )
         return _fastest(whole, parts, pes, schedule, frequencies, given)
-    return _balanced(layers, processing_elements or max(layers[1:]), schedule, frequencies, given)
+    pes = max(layers[1:]) if processing_elements is None else processing_elements
+    return _balanced(layers, pes, schedule, frequencies, given)
 
 
 def clocks_of_groups(design: GroupedDesign) -> list[float]:

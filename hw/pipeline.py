@@ -201,5 +201,8 @@ class Pipeline(wiring.Component):
             ]
             late = self.schedule.weight_port - 1 - own
             words.append(delay(m, core.weight, late, f"weight_{number}"))
-        group = delay(m, address[inner:], self.schedule.weight_port - 1, "weight_group")
-        m.d.comb += self.weight.eq(Array(words)[group] if len(words) > 1 else words[0])
+        word = words[0]
+        if len(words) > 1:
+            group = delay(m, address[inner:], self.schedule.weight_port - 1, "weight_group")
+            word = Array(words)[group]
+        m.d.comb += self.weight.eq(word)
