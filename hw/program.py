@@ -521,6 +521,7 @@ class _Placement:
             or inputs > (self.input_copies - 1) * interval
             or max(sample.update_hazards(), default=0) > interval
             or (weights > interval and not self.draining)
+            or (self.design.stage and not self._flows(sample))
         ):
             return None
         copies = max(2, 1 - (-inputs // interval)) if self.design.first else holds + _MOST_AHEAD
@@ -535,6 +536,24 @@ class _Placement:
             copies=power_of_two(-(-vectors // interval)),
             input_copies=power_of_two(copies),
             holds=holds,
+        )
+
+    def _flows(self, sample: _Sample) -> bool:
+        """Whether groups with such programs never wait for each other.
+
+        An iteration of the group below waits for the deltas of the sample `lag` before. The
+        iteration that makes them here must not itself be waiting for what that one puts out. And
+        outputs must come before as many samples have begun as the group above has room for.
+        """
+        stage = self.design.stage
+        forward = sample.operation(FORWARD, len(self.design.layers) - 1)
+        if sample.operation(GRADIENT_DESCENT, 1) is None:
+            return self.design.last or forward.behind < _MOST_AHEAD
+        back = sample.operation(BACKPROPAGATION, 1)
+        # So much greater is the lag of the group below.
+        more = 2 * (self.design.batch if stage.delayed else 1)
+        return (self.design.last or forward.behind == 0) and (
+            self.design.first or back.behind < stage.lag + more
         )
 
 

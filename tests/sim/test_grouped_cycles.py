@@ -133,3 +133,31 @@ def test_schedules_are_faster_the_less_they_wait():
 def test_a_run_of_no_samples():
     schedule = make_grouped_schedule(grouped_design_for(None, "3-2/2-1:1,1", "delayed"))
     assert [len(each) for each in GroupedCycleModel(schedule).starts(0)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "groups, kind, batch, mapping, multiplier, adder",
+    [
+        # In the group above deltas took so many iterations that they came too late.
+        ("6-5/5-4/4-2-1:3,2,2", "fill-drain", 3, "c c c r", 2, 3),
+        ("10-10/10-2-4-4:2,12", "fill-drain", 5, "c r r c", 4, 6),
+        # Activations of the second group did.
+        ("12-3/3-1-5-9/9-11:9,6,6", "sequential", None, "c c r c c", 4, 8),
+        # In runs that only infer, for want of room in the group above.
+        ("8-3-4-10-8/8-11:4,2", "fill-drain", 5, "c c c c c", 5, 8),
+    ],
+)
+def test_groups_that_would_wait_for_each_other(groups, kind, batch, mapping, multiplier, adder):
+    design = grouped_design_for(
+        None,
+        groups,
+        kind,
+        batch=batch,
+        mapping=tuple({"c": "column", "r": "row"}[each] for each in mapping.split()),
+        multiplier_stages=multiplier,
+        adder_stages=adder,
+    )
+    schedule = make_grouped_schedule(design)
+    for infer in (False, True):
+        starts = GroupedCycleModel(schedule, infer=infer).starts(20, design.batch)
+        assert all(len(each) >= 20 for each in starts)
