@@ -8,25 +8,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import NeuronArray
-from hw.arrivals import Arrivals
 from hw.backpropagation import ONE_WORD, BackpropagationUnit
 from hw.bias import BiasBank
 from hw.buffer import InputMemory, TrainingBuffer
-from hw.copies import address
 from hw.delay import delay
 from hw.design import Design
 from hw.forward import ForwardUnit
 from hw.gradient_descent import GradientDescentUnit
 from hw.initializer import WeightInitializer
 from hw.lanes import LaneArray
+from hw.loading import load
 from hw.loss import LossUnit
-from hw.pe import input_words
 from hw.schedule import Schedule
 from hw.sequencer import Sequencer, run_ports
 from hw.unified import UnifiedMemory
 from hw.vectors import VectorStore
 from hw.verilog import place
-from hw.walker import VectorWalker
 
 
 class WeightAddress:
@@ -183,7 +180,7 @@ class Core(wiring.Component):
             whole = self._waiting(m, platform)
         self._place(m, whole, platform)
         self._run(m)
-        self._load(m)
+        load(m, self)
         self._broadcast(m)
         self._streams(m)
         self._weights(m, *self._initialize(m))
@@ -278,126 +275,6 @@ class Core(wiring.Component):
             m.d[self.always] += self.clocks.eq(0)
             m.d.sync += self.trained.eq(0)
             m.d[self.always] += self.stalls.eq(0)
-
-    def _load(self, m: Module) -> None:
-        """Into the memories of samples, from the stream or from the groups below and above."""
-        if self.design.first:
-            self._load_from_stream(m)
-        else:
-            self._load_from_below(m)
-        if not self.design.last:
-            if self.design.lanes > 1:
-                deltas = self._lane_deltas(m)
-            else:
-                deltas = self._arrive(m, self.deltas, self.delta, self.delta_valid, "delta")
-            m.d.comb += [
-                deltas.use.eq(self.sequencer.uses_deltas),
-                deltas.restart.eq(self.start & ~self.busy),
-                deltas.first.eq(self.sequencer.newest),
-                self.sequencer.deltas.eq(deltas.waits),
-                self.sequencer.room.eq(self.room),
-            ]
-
-    def _lane_deltas(self, m: Module) -> Arrivals:
-        """Deltas go to the lanes of their neurons."""
-        design, array = self.design, self.array
-        neurons, copies = design.layers[-1], self.schedule.delta_copies
-        arrivals = Arrivals(neurons, copies, neurons // design.lanes)
-        m.submodules.delta_arrivals = arrivals
-        m.d.comb += [
-            arrivals.step.eq(self.delta_valid),
-            array.delta.eq(self.delta),
-            array.delta_write.eq(self.delta_valid),
-            array.delta_lane.eq(arrivals.offset),
-            array.delta_index.eq(arrivals.lane),
-            array.delta_copy.eq(arrivals.copy),
-        ]
-        return arrivals
-
-    def _load_from_stream(self, m: Module) -> None:
-        """To the buffer, and from there to the sample's memories."""
-        buffer = self.buffer
-        if self.memory:
-            m.d.comb += buffer.enable.eq(self.memory.enable)
-        wiring.connect(m, wiring.flipped(self.i), buffer.i)
-        m.d.comb += [
-            buffer.take.eq(self.sequencer.take),
-            self.loaded.eq(buffer.loaded),
-            self.released.eq(buffer.released),
-        ]
-        memories = []
-        if self.design.last:
-            memories.append((self.labels, buffer.label_write))
-        else:
-            m.d.comb += [self.label.eq(buffer.word), self.label_valid.eq(buffer.label_write)]
-        if not self.design.activation_is_local(1):
-            memories.append((self.inputs, buffer.input_write))
-        for file, write in memories:
-            m.d.comb += [
-                file.write.eq(write),
-                file.write_copy.eq(buffer.copy),
-                file.write_index.eq(buffer.index),
-                file.word.eq(buffer.word),
-            ]
-        if self.design.activation_is_local(1):
-            steps = self.design.layers[0] // self.design.loaded_at_once
-            pes = self.design.lane_elements // self.design.loaded_at_once
-            m.submodules.input_walker = walker = VectorWalker([steps], [pes])
-            m.d.comb += walker.step.eq(buffer.input_write)
-            self._spread(m, buffer.input_write, buffer.word, walker, buffer.copy)
-
-    def _load_from_below(self, m: Module) -> None:
-        """Activations of the group below, their derivatives, and labels."""
-        design, copies = self.design, self.schedule.input_copies
-        if design.activation_is_local(1):
-            inputs = Arrivals(design.layers[0], copies, design.processing_elements)
-            m.submodules.input_arrivals = inputs
-            m.d.comb += inputs.step.eq(self.input_valid)
-            self._spread(m, self.input_valid, self.input, inputs, inputs.copy)
-        else:
-            inputs = self._arrive(m, self.inputs, self.input, self.input_valid, "input")
-        m.d.comb += [
-            inputs.use.eq(self.sequencer.take),
-            self.loaded.eq(inputs.waits),
-            self.sequencer.ends.eq(self.ends),
-        ]
-        words, valid = self.input_derivative, self.input_derivative_valid
-        self._arrive(m, self.input_derivatives, words, valid, "input_derivative")
-        back, derivatives = self.backpropagation, self.input_derivatives
-        m.d.comb += [
-            derivatives.read_index.eq(back.input_derivative_address),
-            derivatives.read_copy.eq(back.input_derivative_copy),
-            back.input_derivative.eq(derivatives.data),
-        ]
-        if design.last:
-            self._arrive(m, self.labels, self.label, self.label_valid, "label")
-
-    def _arrive(
-        self, m: Module, file: InputMemory, word: Value, valid: Value, name: str
-    ) -> Arrivals:
-        """Vectors come to a memory, one element after the other."""
-        arrivals = Arrivals(file.words, file.copies)
-        m.submodules[f"{name}_arrivals"] = arrivals
-        m.d.comb += [
-            arrivals.step.eq(valid),
-            file.write.eq(valid),
-            file.write_copy.eq(arrivals.copy),
-            file.write_index.eq(arrivals.offset),
-            file.word.eq(word),
-        ]
-        return arrivals
-
-    def _spread(
-        self, m: Module, write: Value, word: Value, walker: VectorWalker | Arrivals, copy: Value
-    ) -> None:
-        """Inputs go to the register files of the PEs."""
-        array, words = self.array, input_words(self.design)
-        m.d.comb += [
-            array.input_write.eq(write),
-            array.input_lane.eq(walker.lane),
-            array.input_address.eq(address(walker.offset, copy, words, self.schedule.input_copies)),
-            array.network_input.eq(word),
-        ]
 
     def _broadcast(self, m: Module) -> None:
         """The operand that goes to all PEs; UPDATE's is scaled by the learning rate."""

@@ -260,6 +260,7 @@ class Design:
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        self._check_lanes()
         _check_range("words of each weight bank", self.bank_words, 1, _MOST_WORDS)
         if self.broadcast_stages and self.unified:
             raise InputError(
@@ -272,7 +273,6 @@ class Design:
                 "the last layer of a group that is not the last must be column-mapped, not "
                 f"{self.mapping[-1]!r}"
             )
-        self._check_lanes()
 
     def _check_lanes(self) -> None:
         _check_range("lanes", self.lanes, 1, self.processing_elements)
