@@ -23,6 +23,8 @@ from gradwire import (
     board,
     cells,
     describe,
+    gantt,
+    grouped,
     machine,
     memory,
     models,
@@ -37,6 +39,7 @@ from gradwire.board import Epochs, Outcome
 from gradwire.console import FAILED, Commands, Interrupted, Reporter, end_on_signals
 from gradwire.explore import command as exploring
 from gradwire.files import check_folder, write_files
+from gradwire.grouped import AnyDesign, AnySchedule
 from gradwire.models import report as model_report
 from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
 from gradwire.placing import Placing, parse_frequencies
@@ -58,6 +61,9 @@ from gradwire.training import (
 from hw import tool
 from hw.design import ACTIVATIONS, SAMPLE_FORMATS, Design, parse_topology
 from hw.errors import InputError
+from hw.grouping import grouped_design_for
+from hw.pipeline import GroupedSchedule, make_grouped_schedule
+from hw.pipelining import KINDS
 from hw.schedule import (
     FREQUENCIES,
     NANGATE45_FREQUENCIES,
@@ -231,6 +237,29 @@ _DESIGN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(De
 }
 
 
+_GROUP_OPTIONS = {
+    "groups": Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|SIZES/SIZES:N,N",
+            help="Several arrays, each with some of the layers: their sizes and processing "
+            "elements, such as 784-100/100-100-10:80,20; auto balances them, --pes in all. One "
+            "array by default.",
+            show_default=False,
+        ),
+    ],
+    "schedule": Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(KINDS),
+            help="How groups share samples: one at a time; a batch at a time; or always one each, "
+            "with weights that are late, in one pipeline or in two (docs/pipelining.md). All but "
+            "the first imply --groups auto.",
+        ),
+    ],
+}
+
+
 def _with_options(
     group: str, options: dict[str, Any], defaults: dict[str, Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -257,6 +286,11 @@ def _with_options(
 
 
 _for_a_design = _with_options("chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS)
+_for_a_machine = _with_options(
+    "chosen",
+    _DESIGN_OPTIONS | _GROUP_OPTIONS,
+    _DESIGN_DEFAULTS | {"groups": None, "schedule": "sequential"},
+)
 # A serial line and an SDRAM make bytes worth while.
 _for_a_board = _with_options(
     "chosen", _DESIGN_OPTIONS, _DESIGN_DEFAULTS | {"sample_format": "bytes"}
@@ -403,7 +437,7 @@ def _start(
 
 
 @app.command()
-@_for_a_design
+@_for_a_machine
 def generate(
     chosen: dict[str, Any],
     topology: Topology,
@@ -432,27 +466,22 @@ def generate(
     benches and drivers to read. NAME_template.v shows how the core is placed in a design,
     NAME_tb.sv is a bench that checks itself, NAME.core is for FuseSoC, NAME_filelist.f for tools'
     option -f; NAME.sdc has constraints and NAME.vlt the waivers of Verilator's lint. With --bus
-    axi, NAME is followed by _axi, and NAME_axi.h has the registers for C.
+    axi, NAME is followed by _axi, and NAME_axi.h has the registers for C. Of several groups there
+    is no bench and no FuseSoC core.
     """
     machine.check_bus(bus)
     check_frequency(frequency)
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, chosen)
+        schedule = _machine(reporter, topology, chosen)
+        machine.check_bus(bus, schedule)
         check_folder(output)
         with reporter.working("generating the Verilog"):
             found = machine.generate(schedule, output, bus, frequency)
-    rows = [
-        ("files", "\n".join(found["files"])),
-        ("processing elements", found["pes"]),
-        ("mapping of the layers", ", ".join(found["mapping"])),
-        ("clocks per iteration", f"{found['clocks_per_iteration']:,}"),
-        ("SHA-256 of the Verilog", found["sha256"]),
-    ]
-    _show(as_json, found, [tables.facts(f"Machine for {found['topology']}", rows)])
+    _show(as_json, found, tables.generated(found))
 
 
 @app.command()
-@_for_a_design
+@_for_a_machine
 def clocks(
     chosen: dict[str, Any],
     topology: Annotated[
@@ -483,28 +512,61 @@ def clocks(
         float,
         typer.Option(parser=_number, metavar="MHZ", help="Clock frequency of machine and SDRAM."),
     ] = 50.0,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help=f"Of groups: samples of the run whose clocks and slots are told; "
+            f"{grouped.SAMPLES} by default.",
+            show_default=False,
+        ),
+    ] = None,
+    chart: Annotated[
+        Path | None,
+        typer.Option(
+            "--gantt",
+            metavar="F.svg",
+            help="File for a Gantt chart: of an iteration, or of groups' work on some samples.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say how many clocks an iteration takes: training on one sample.
 
     The figures come from the cycle model, which is equal to the hardware in every clock; `gradwire
-    simulate` proves it.
+    simulate` proves it. Of several groups, they are those from one sample to the next, when all
+    groups are at work.
     """
-    if neuron_table and (topology is not None or chosen["pes"] is not None):
-        raise InputError("--neuron-table takes no topology and no --pes: both are given by it")
+    if neuron_table:
+        given = (topology, chosen["pes"], chosen["groups"])
+        if given != (None, None, None):
+            raise InputError(
+                "--neuron-table takes no topology, no --pes and no --groups: all are given by it"
+            )
+        rows = tables.neuron_rows()
+        _show(as_json, {"neurons": rows}, tables.neurons(rows))
+        return
+    if topology is None:
+        raise InputError("clocks needs a topology, such as 3-3-3-1, or --neuron-table")
+    _check_output(chart)
     with Reporter(quiet=as_json) as reporter:
-        if neuron_table:
-            rows = tables.neuron_rows()
-            found, parts = {"neurons": rows}, tables.neurons(rows)
-        elif topology is None:
-            raise InputError("clocks needs a topology, such as 3-3-3-1, or --neuron-table")
+        schedule = _machine(reporter, topology, chosen)
+        if isinstance(schedule, GroupedSchedule):
+            _refuse("--sdram", sdram, "for one array, not for groups")
+            found = grouped.clocks(schedule, grouped.SAMPLES if samples is None else samples)
+            parts = tables.group_clocks(found)
         else:
-            schedule = _schedule(reporter, topology, chosen)
+            _refuse("--samples", samples, "for groups, not for one array")
             found, parts = describe.clocks(schedule), tables.clocks(schedule)
-            if sdram is not None:
-                timing = SdramTiming(find_chip(sdram), frequency)
-                found["sdram"] = supply = sdram_supply(schedule, timing, reporter)
-                parts = [*parts, *tables.supply(schedule, supply)]
+        if sdram is not None:
+            timing = SdramTiming(find_chip(sdram), frequency)
+            found["sdram"] = supply = sdram_supply(schedule, timing, reporter)
+            parts = [*parts, *tables.supply(schedule, supply)]
+    if chart:
+        write_files(chart.parent, {chart.name: gantt.draw(schedule).encode()})
+        parts.append(f"Gantt chart: {chart}")
     _show(as_json, found, parts)
 
 
@@ -522,7 +584,7 @@ def _memory(chosen: dict[str, Any], topology: Topology, as_json: Json = False) -
 
 
 @app.command()
-@_for_a_design
+@_for_a_machine
 @_for_training
 def train(
     chosen: dict[str, Any],
@@ -539,7 +601,7 @@ def train(
     Ctrl-C saves the weights, and --resume goes on from there.
     """
     with Reporter(quiet=as_json) as reporter:
-        design = _schedule(reporter, topology, chosen).design
+        design = _machine(reporter, topology, chosen).design
         task = _task(design, asked)
         _check_output(output)
         found = training.train(design, task, reporter)
@@ -552,7 +614,7 @@ def train(
 
 
 @app.command()
-@_for_a_design
+@_for_a_machine
 @_for_training
 def simulate(
     chosen: dict[str, Any],
@@ -577,7 +639,7 @@ def simulate(
     Ctrl-C ends it early, compares what there is and saves the weights; --resume goes on from there.
     """
     with Reporter(quiet=as_json) as reporter:
-        schedule = _schedule(reporter, topology, chosen)
+        schedule = _machine(reporter, topology, chosen)
         design = schedule.design
         task = _task(design, asked)
         _check_output(output)
@@ -1208,6 +1270,25 @@ def _schedule(
         return make_schedule(design_for(layers, pes, frequencies=frequencies, **more))
 
 
+def _refuse(option: str, value: object, why: str) -> None:
+    if value is not None:
+        raise InputError(f"{option} is {why}")
+
+
+def _machine(reporter: Reporter, topology: str, chosen: dict[str, Any]) -> AnySchedule:
+    """Of one array, or of groups where they are asked for."""
+    own = dict(chosen)
+    groups, schedule = own.pop("groups"), own.pop("schedule")
+    if groups is None and schedule == "sequential":
+        return _schedule(reporter, topology, own)
+    layers = parse_topology(topology)
+    with reporter.working("making the schedule"):
+        design = grouped_design_for(
+            layers, groups or "auto", schedule, own["pes"], **_parameters(own)
+        )
+        return make_grouped_schedule(design)
+
+
 def _parameters(chosen: dict[str, Any]) -> dict[str, Any]:
     """Parameters of Design but for the number of processing elements."""
     more = {name: value for name, value in chosen.items() if name not in ("pes", "mapping")}
@@ -1216,14 +1297,14 @@ def _parameters(chosen: dict[str, Any]) -> dict[str, Any]:
     return more
 
 
-def _task(design: Design, asked: dict[str, Any]) -> Task:
+def _task(design: AnyDesign, asked: dict[str, Any]) -> Task:
     given = dict(asked)
     file = given.pop("resume")
     return training.plan(design, given, saved.load(file, design) if file else None)
 
 
 def _save(
-    design: Design, task: Task, found: Trained | Simulated | Outcome, file: Path | None
+    design: AnyDesign, task: Task, found: Trained | Simulated | Outcome, file: Path | None
 ) -> Path | None:
     """Save the weights if there is a file for them, or if they would be lost; returns the file."""
     trained = task.before + found.samples

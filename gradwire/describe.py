@@ -10,11 +10,13 @@ import inspect
 import re
 from typing import Any
 
+from gradwire import grouped
 from hw.axi.core import AxiCore
 from hw.axi.registers import ACCESS
 from hw.core import Core, WeightAddress
 from hw.design import Design, Layer
 from hw.initializer import initial_scale, initialize_clocks
+from hw.pipeline import GroupedWeightAddress, Pipeline
 from hw.program import LOAD_LATENCY
 from hw.schedule import RUN_OVERHEAD, Schedule
 from hw.verilog import port_list
@@ -49,11 +51,7 @@ def description(schedule: Schedule, verilog: str) -> dict[str, Any]:
     return {
         "name": design.name,
         "topology": design.topology,
-        "verilog": {
-            "file": f"{design.name}.v",
-            "top": design.name,
-            "sha256": hashlib.sha256(verilog.encode()).hexdigest(),
-        },
+        "verilog": _verilog(design.name, verilog),
         "design": dataclasses.asdict(design),
         "ports": ports(Core(schedule)),
         "weight_port": _weight_port(design),
@@ -61,6 +59,11 @@ def description(schedule: Schedule, verilog: str) -> dict[str, Any]:
         "latencies": _latencies(schedule),
         "schedule": _schedule(schedule),
     }
+
+
+def _verilog(name: str, verilog: str) -> dict[str, str]:
+    digest = hashlib.sha256(verilog.encode()).hexdigest()
+    return {"file": f"{name}.v", "top": name, "sha256": digest}
 
 
 def axi_description(core: AxiCore, verilog: str) -> dict[str, Any]:
@@ -87,9 +90,43 @@ def axi_description(core: AxiCore, verilog: str) -> dict[str, Any]:
     }
 
 
-def ports(core: Core | AxiCore) -> list[dict[str, Any]]:
+def grouped_description(core: Pipeline, verilog: str) -> dict[str, Any]:
+    """The same of a machine of groups: each with its part of the weights, the address in common."""
+    schedule, design = core.schedule, core.design
+    inner = GroupedWeightAddress(design).inner_bits
+    groups = []
+    for number, each in enumerate(schedule.groups):
+        weight_port = _weight_port(each.design)
+        del weight_port["read_latency"]
+        weight_port["address"] = f"{number} << {inner} | {weight_port['address']}"
+        groups.append(
+            {
+                "design": dataclasses.asdict(each.design),
+                "weight_port": weight_port,
+                "latencies": _latencies(each),
+                "schedule": _schedule(each),
+            }
+        )
+    return {
+        "name": design.name,
+        "topology": design.topology,
+        "verilog": _verilog(design.name, verilog),
+        "design": grouped.parameters(design),
+        "ports": ports(core),
+        "weight_port": {"read_latency": schedule.weight_port},
+        "groups": groups,
+        "schedule": grouped.clocks(schedule),
+    }
+
+
+def ports(core: Core | AxiCore | Pipeline) -> list[dict[str, Any]]:
     """Ports of the core: name, direction, width in bits, and what its docstring says."""
-    said = _members(inspect.getdoc(type(core)) or "") | _ALWAYS
+    said = _members(inspect.getdoc(type(core)) or "")
+    if isinstance(core, Pipeline):
+        # Its docstring says of most of them that they are a core's.
+        own = {name: text for name, text in said.items() if "see" not in text.split()}
+        said = _members(inspect.getdoc(Core) or "") | own
+    said |= _ALWAYS
     return [{**port, "is": said.get(port["name"].split("__")[0], "")} for port in port_list(core)]
 
 
@@ -137,9 +174,16 @@ def _layer(layer: Layer) -> dict[str, Any]:
     if layer.mapping == "row":
         weight = {"bank": f"n % {p}", "word": f"{base} + n // {p} * {length} + 1 + k"}
         bias = {"bank": f"n % {p}", "word": f"{base} + n // {p} * {length}"}
-    else:
+    elif layer.lanes == 1:
         weight = {"bank": f"k % {p}", "word": f"{base} + k // {p} * {length} + n"}
         bias = {"bank": f"{p}", "word": f"{layer.bias_base} + n"}
+    else:
+        lane, place = f"n // {length}", f"n % {length}"
+        weight = {
+            "bank": f"{lane} * {p} + k % {p}",
+            "word": f"{base} + k // {p} * {length} + {place}",
+        }
+        bias = {"bank": f"{layer.lanes * p} + {lane}", "word": f"{layer.bias_base} + {place}"}
     return {
         "layer": layer.number,
         "inputs": layer.inputs,

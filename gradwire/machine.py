@@ -6,12 +6,14 @@ from typing import Any
 from fpga_flows import fpga
 from gradwire.console import Reporter
 from gradwire.files import naming, write_files
+from gradwire.grouped import AnySchedule, groups_text
 from gradwire.package.files import package
 from gradwire.package.scripts import FREQUENCY_MHZ, check_frequency
 from gradwire.placing import Placing, told
 from hw.axi.core import AxiCore
 from hw.core import Core
 from hw.errors import InputError
+from hw.pipeline import GroupedSchedule, Pipeline
 from hw.schedule import Schedule
 from hw.verilog import to_verilog
 
@@ -20,7 +22,7 @@ BUSES = ("axi",)
 
 
 def generate(
-    schedule: Schedule,
+    schedule: AnySchedule,
     folder: Path,
     bus: str | None = None,
     frequency_mhz: float = FREQUENCY_MHZ,
@@ -32,9 +34,9 @@ def generate(
     Raises InputError for another bus, a frequency that is none, or when the folder cannot be
     written, ToolError when Amaranth's back end fails or the golden model cannot be compiled.
     """
-    check_bus(bus)
+    check_bus(bus, schedule)
     check_frequency(frequency_mhz)
-    core = AxiCore(schedule) if bus else Core(schedule)
+    core = _core(schedule, bus)
     files, about = package(core, frequency_mhz)
     return {
         "topology": about["topology"],
@@ -42,15 +44,33 @@ def generate(
         "mapping": list(schedule.design.mapping),
         "name": core.module_name,
         "files": [str(path) for path in write_files(folder, files)],
-        "clocks_per_iteration": schedule.clocks_per_iteration,
+        **_clocks(schedule, about),
         "sha256": about["verilog"]["sha256"],
     }
 
 
-def check_bus(bus: str | None) -> None:
-    """Raises InputError unless cores can have `bus` outside; None for their plain ports."""
+def _core(schedule: AnySchedule, bus: str | None) -> Core | AxiCore | Pipeline:
+    if not isinstance(schedule, GroupedSchedule):
+        return AxiCore(schedule) if bus else Core(schedule)
+    return Pipeline(schedule)
+
+
+def _clocks(schedule: AnySchedule, about: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(schedule, GroupedSchedule):
+        found = about["schedule"]["clocks_per_sample"]
+        return {"clocks_per_sample": found, "groups": groups_text(schedule.design)}
+    return {"clocks_per_iteration": schedule.clocks_per_iteration}
+
+
+def check_bus(bus: str | None, schedule: AnySchedule | None = None) -> None:
+    """Raises InputError unless cores, or that of `schedule`, can have `bus` outside.
+
+    None stands for their plain ports.
+    """
     if bus not in (None, *BUSES):
         raise InputError(f"bus must be one of {', '.join(BUSES)}, not {bus!r}")
+    if bus and isinstance(schedule, GroupedSchedule):
+        raise InputError("--bus is for one array, not for groups")
 
 
 def synthesize(

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from gradwire.board import Outcome
-from gradwire.training import Simulated, Task, Trained
+from gradwire.grouped import AnyDesign, groups_text
+from gradwire.training import Simulated, Task, Trained, rate_shares
 from hw.design import Design
+from hw.groups import GroupedDesign
 
 
-def trained(design: Design, task: Task, found: Trained, weights: Path | None) -> dict[str, Any]:
+def trained(design: AnyDesign, task: Task, found: Trained, weights: Path | None) -> dict[str, Any]:
     """What `gradwire train --json` prints; losses that are no number are null."""
     return _asked(design, task) | {
         "samples": found.samples,
@@ -24,7 +26,7 @@ def trained(design: Design, task: Task, found: Trained, weights: Path | None) ->
 
 
 def simulated(
-    design: Design,
+    design: AnyDesign,
     task: Task,
     found: Simulated,
     weights: Path | None = None,
@@ -63,8 +65,8 @@ def on_board(
     }
 
 
-def _asked(design: Design, task: Task) -> dict[str, Any]:
-    return {
+def _asked(design: AnyDesign, task: Task) -> dict[str, Any]:
+    found = {
         "topology": design.topology,
         "pes": design.processing_elements,
         "data": task.data,
@@ -74,7 +76,10 @@ def _asked(design: Design, task: Task) -> dict[str, Any]:
         "rate": task.rate,
         "halve_every": task.halve_every,
         "rate_floor": task.rate_floor,
-        "batch": design.batch,
+        "batch": rate_shares(design),
         "gain": task.gain,
         "seed": task.seed,
     }
+    if isinstance(design, GroupedDesign):
+        found |= {"groups": groups_text(design), "schedule": design.schedule}
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradwire.arrays import read_arrays
-from hw.design import Design
+from gradwire.grouped import AnyDesign, parameters
 from hw.errors import InputError
 from sim.golden import Weights
 
@@ -29,7 +29,7 @@ class Saved:
     -------
     file : where they were.
     weights : float32.
-    design : parameters of the machine that they were trained for; may be empty.
+    design : gradwire.grouped.parameters of the machine that they were trained for; may be empty.
     task : parameters of gradwire.training.Task, samples being those of the whole training; may be
         empty.
     trained : samples that they have been trained on, from the first one.
@@ -41,14 +41,14 @@ class Saved:
     task: dict[str, Any]
     trained: int
 
-    def check(self, design: Design, *, goes_on: bool) -> None:
+    def check(self, design: AnyDesign, *, goes_on: bool) -> None:
         """Raise InputError if the weights are not for the network of `design`.
 
         A training that was interrupted and `goes_on` must have the very same design, or its result
         would not be that of an uninterrupted one.
         """
         interrupted = self.trained < self.task.get("samples", 0)
-        mine = _plain(design)
+        mine = parameters(design)
         for name in mine if interrupted and goes_on else _NETWORK:
             if name in self.design and self.design[name] != mine[name]:
                 was, now = (_text(found[name]) for found in (self.design, mine))
@@ -57,12 +57,12 @@ class Saved:
                 )
 
 
-def archive(weights: Weights, design: Design, task: dict[str, Any], trained: int) -> bytes:
+def archive(weights: Weights, design: AnyDesign, task: dict[str, Any], trained: int) -> bytes:
     """The content of a file: weights1, biases1 for the layer next to the inputs, and so on.
 
     What else `load` returns stands in `state`, as JSON.
     """
-    return _archive(weights, {"design": _plain(design), "task": task, "trained": trained})
+    return _archive(weights, {"design": parameters(design), "task": task, "trained": trained})
 
 
 def beginning(weights: Weights, design: dict[str, Any]) -> bytes:
@@ -87,7 +87,7 @@ def _archive(weights: Weights, state: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def load(file: Path, design: Design) -> Saved:
+def load(file: Path, design: AnyDesign) -> Saved:
     """Read what `archive` made, or any .npz with weights and biases of those names.
 
     Raises InputError if it is no such file, or not for the layers of `design`; OSError if it
@@ -127,11 +127,6 @@ def state(file: Path, text: np.ndarray | None) -> dict[str, Any]:
     if list(map(type, told.values())) != [dict, dict, int]:
         raise InputError(f"{file} must say in {STATE} how it was trained, and does not")
     return told
-
-
-def _plain(design: Design) -> dict[str, Any]:
-    """The parameters as JSON has them."""
-    return json.loads(json.dumps(dataclasses.asdict(design)))
 
 
 def _text(value: object) -> str:

@@ -45,6 +45,22 @@ def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     return table
 
 
+def generated(found: dict[str, Any]) -> list[object]:
+    """What `gradwire generate` wrote, from its JSON."""
+    rows = [
+        ("files", "\n".join(found["files"])),
+        ("processing elements", found["pes"]),
+        ("mapping of the layers", ", ".join(found["mapping"])),
+    ]
+    if "groups" in found:
+        rows.append(("groups", found["groups"]))
+        rows.append(("clocks per sample", _count(found["clocks_per_sample"])))
+    else:
+        rows.append(("clocks per iteration", f"{found['clocks_per_iteration']:,}"))
+    rows.append(("SHA-256 of the Verilog", found["sha256"]))
+    return [facts(f"Machine for {found['topology']}", rows)]
+
+
 def clocks(schedule: Schedule) -> list[object]:
     """The phases of an iteration and what they add up to."""
     design, total = schedule.design, schedule.clocks_per_iteration
@@ -73,20 +89,65 @@ def clocks(schedule: Schedule) -> list[object]:
             f"{phase.clocks:,}",
             _span(phase.start, phase.clocks, span),
         )
-    each = describe.clocks(schedule)["clocks_per_sample"]
+    found = describe.clocks(schedule)
     rows: list[tuple[str, object]] = [("clocks per iteration", f"{total:,}")]
     if design.batch > 1:
+        each = found["clocks_per_sample"]
         rows.append((f"clocks per sample, batches of {design.batch:,}", f"{each:,.1f}"))
-    rows += [
-        ("clocks of forward passes alone", f"{schedule.inference_clocks:,}"),
-        ("useful multiply-adds", f"{design.useful_multiply_adds:,}"),
-        ("limit (every element busy always)", f"{design.limit_clocks:,} clocks"),
-        ("multiply-adds retire in", f"{schedule.multiply_add_busy:.1%} of elements' clocks"),
+    return [table, facts("In sum", [*rows, *_in_sum(found)])]
+
+
+def _in_sum(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """What is said of the clocks of all machines, from their JSON."""
+    rows = [
+        ("clocks of forward passes alone", _count(found["inference_clocks"])),
+        ("useful multiply-adds", f"{found['useful_multiply_adds']:,}"),
+        ("limit (every element busy always)", f"{found['limit_clocks']:,} clocks"),
+        ("multiply-adds retire in", f"{found['multiply_add_busy']:.1%} of elements' clocks"),
     ]
-    theirs = paper.ITERATION_CLOCKS.get(design.topology)
+    theirs = paper.ITERATION_CLOCKS.get(found["topology"])
     if theirs:
-        rows.append(("the paper's machine", f"{theirs:,} clocks: {theirs / each:.2f} times ours"))
-    return [table, facts("In sum", rows)]
+        ratio = theirs / found["clocks_per_sample"]
+        rows.append(("the paper's machine", f"{theirs:,} clocks: {ratio:.2f} times ours"))
+    return rows
+
+
+def group_clocks(found: dict[str, Any]) -> list[object]:
+    """What `gradwire clocks` found of a machine of groups, from its JSON."""
+    table = grid(
+        f"{found['topology']}, {found['schedule']}, processing elements: {found['pes']}",
+        ("group", "layers", "PEs", "lanes", "mapping", "clocks per iteration", "busy"),
+        [
+            (
+                number,
+                group["layers"],
+                group["pes"],
+                group["lanes"],
+                ", ".join(group["mapping"]),
+                f"{group['clocks_per_iteration']:,}",
+                f"{group['multiply_add_busy']:.1%}",
+            )
+            for number, group in enumerate(found["groups"])
+        ],
+    )
+    each = _count(found["clocks_per_sample"])
+    rows = [("clocks per sample, in the steady state", each), *_in_sum(found)]
+    return [table, facts("In sum", rows), facts(*_run(found))]
+
+
+def _run(found: dict[str, Any]) -> tuple[str, list[tuple[str, object]]]:
+    """A run in clocks and in slots: title and rows."""
+    run, schedule = found["run"], found["schedule"]
+    sequential = ("slots, sequential (DAPP: n m)", f"{run['sequential_slots']:,}")
+    rows: list[tuple[str, object]] = [("clocks", f"{run['clocks']:,}")]
+    formula = {"delayed": "m + n", "ping-pong": "m + n / 2"}.get(schedule)
+    if formula:
+        said = f"{run['slots']:,} (DAPP: {formula} = {run['dapp_slots']:,.10g})"
+        rows.append((f"slots, {schedule}", said))
+    elif schedule != "sequential":
+        rows.append((f"slots, {schedule}", f"{run['slots']:,}"))
+    title = f"A run of n = {run['samples']:,} samples; m = {run['modules']}"
+    return title, [*rows, sequential]
 
 
 def _span(start: int, clocks: int, total: int) -> str:
@@ -290,7 +351,12 @@ def _measured(found: dict[str, Any]) -> str:
         found["clocks_per_iteration_measured"],
         found["clocks_per_iteration_predicted"],
     )
-    return f"{measured:,} measured, {predicted:,} predicted"
+    return f"{_count(measured)} measured, {_count(predicted)} predicted"
+
+
+def _count(clocks: float) -> str:
+    """Clocks, which may be a mean."""
+    return f"{clocks:,.2f}".removesuffix(".00")
 
 
 def _iteration(found: dict[str, Any]) -> str:

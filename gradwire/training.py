@@ -3,21 +3,24 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradwire.console import holding_interrupt
+from gradwire.grouped import AnyDesign, AnySchedule
 from gradwire.saved import Saved
-from hw.design import Design
 from hw.errors import InputError
-from hw.schedule import Schedule
+from hw.groups import GroupedDesign
+from hw.pipeline import GroupedSchedule
 from sim import datasets
+from sim.bench.grouped import simulate_groups
 from sim.bench.run import Run, Simulation
 from sim.bench.run import simulate as simulate_runs
-from sim.golden import Golden, LearningRate, Weights, halved
+from sim.golden import Golden, LearningRate, Weights, halved, initial_weights
+from sim.grouped import GroupedGolden
 from sim.initial import starting_weights
 
 SAMPLES = 6000
@@ -90,7 +93,7 @@ class Task:
         """Samples of the whole training, with those before."""
         return self.before + self.samples
 
-    def load(self, design: Design) -> datasets.Dataset:
+    def load(self, design: AnyDesign) -> datasets.Dataset:
         """The samples. Raises InputError if they do not fit the network of `design`."""
         whole = datasets.load(self.data, design.layers, max(1, self.total), self.tests, self.seed)
         now = slice(self.before, self.total)
@@ -104,10 +107,12 @@ class Task:
         del found["before"], found["weights"]
         return found | {"samples": self.total}
 
-    def start(self, design: Design) -> Weights:
+    def start(self, design: AnyDesign) -> Weights:
         """The weights to begin with."""
         if self.weights is not None:
             return self.weights
+        if isinstance(design, GroupedDesign):
+            return initial_weights(design.layers, self.seed, self.gain)
         return starting_weights(design, self.seed, self.gain)
 
     def learning(self, batch: int) -> LearningRate:
@@ -136,13 +141,19 @@ def learning_after(learning: LearningRate, samples: int, batch: int) -> Learning
     )
 
 
+def rate_shares(design: AnyDesign) -> int:
+    """Samples of a batch that share its rate: of ping-pong's pairs, each has all of it."""
+    pairs = isinstance(design, GroupedDesign) and design.schedule == "ping-pong"
+    return 1 if pairs else design.batch
+
+
 def check_seed(seed: int) -> None:
     """Raise InputError for a seed that not every tool takes."""
     if not 0 <= seed <= _MOST_SEED:
         raise InputError(f"seed must be 0 to {_MOST_SEED}, not {seed}")
 
 
-def plan(design: Design, given: dict[str, Any], saved: Saved | None = None) -> Task:
+def plan(design: AnyDesign, given: dict[str, Any], saved: Saved | None = None) -> Task:
     """The task that `given` describes: parameters of Task, those that are None left open.
 
     What is left open is as in the training that `saved` has come from; else it is chosen for the
@@ -165,13 +176,13 @@ def plan(design: Design, given: dict[str, Any], saved: Saved | None = None) -> T
     return Task(samples=samples, **_usual(design, task, before + samples))
 
 
-def _usual(design: Design, task: dict[str, Any], total: int) -> dict[str, Any]:
+def _usual(design: AnyDesign, task: dict[str, Any], total: int) -> dict[str, Any]:
     """`task` with what it leaves open."""
     data = task.setdefault("data", "red")
     tests = datasets.usual_tests(data)
     other = not all(name.startswith("sigmoid") for name in design.activations[:-1])
     rate, gain = _USUAL[data.partition(":")[0]][other]
-    rate = task.get("rate", rate * min(design.batch, _MOST_TIMES))
+    rate = task.get("rate", rate * min(rate_shares(design), _MOST_TIMES))
     usual = {"tests": tests, "rate": rate, "gain": gain}
     if data != "red":
         usual |= {"halve_every": math.ceil(total / 4), "rate_floor": rate / 10}
@@ -200,7 +211,7 @@ class Trained:
 
 
 def train(
-    design: Design,
+    design: AnyDesign,
     task: Task,
     progress: Progress = lambda *_, **__: None,
     data: datasets.Dataset | None = None,
@@ -211,17 +222,15 @@ def train(
     do not fit the network.
     """
     data = data or task.load(design)
-    golden = Golden(design, task.start(design), task.learning(design.batch), design.batch)
+    kind = GroupedGolden if isinstance(design, GroupedDesign) else Golden
+    golden = kind(design, task.start(design), task.learning(design.batch), design.batch)
     total = task.samples + task.tests
     outputs, found = [], []
     with holding_interrupt() as interrupted:
-        for index, (x, y) in enumerate(zip(data.train_inputs, data.train_labels, strict=True), 1):
-            last = index == task.samples
-            outputs.append(golden.train(x, y, last).activations[-1])
+        for index, made in enumerate(_trained(golden, data, interrupted), 1):
+            outputs.append(made)
             if index % 100 == 0:
                 progress("training the golden model", index, total)
-            if interrupted() and index % design.batch == 0:
-                break
         for index, x in enumerate(data.test_inputs, task.samples + 1):
             if interrupted():
                 break
@@ -236,6 +245,23 @@ def train(
         weights=golden.weights,
         interrupted=stopped,
     )
+
+
+def _trained(
+    golden: Golden | GroupedGolden, data: datasets.Dataset, stop: Callable[[], bool]
+) -> Iterator[np.ndarray]:
+    """Train; the outputs for each sample. It ends with a batch when `stop` says so."""
+    if isinstance(golden, GroupedGolden):
+        top = len(golden.groups) - 1
+        for group, _, sample, _ in golden.train(data.train_inputs, data.train_labels, stop):
+            if group == top:
+                yield sample.activations[-1]
+        return
+    count = len(data.train_inputs)
+    for index, (x, y) in enumerate(zip(data.train_inputs, data.train_labels, strict=True), 1):
+        yield golden.train(x, y, index == count).activations[-1]
+        if stop() and index % golden.batch == 0:
+            return
 
 
 def _curve(outputs: np.ndarray, labels: np.ndarray, before: int) -> list[tuple[int, float]]:
@@ -282,7 +308,7 @@ class Simulated:
 
 
 def simulate(
-    schedule: Schedule,
+    schedule: AnySchedule,
     task: Task,
     progress: Progress = lambda *_, **__: None,
     waves: Path | None = None,
@@ -292,16 +318,22 @@ def simulate(
     Raises InputError if the data do not fit the network, ToolError when the simulator fails.
     """
     design = schedule.design
+    groups = isinstance(schedule, GroupedSchedule)
+    if groups and waves:
+        raise InputError("--waves is for one array, not for groups")
     data = task.load(design)
     runs = [Run(data.test_inputs, data.test_labels, LearningRate(rate=0), infer=True)]
     if task.samples:
         learning = task.learning(design.batch)
         runs.insert(0, Run(data.train_inputs, data.train_labels, learning, design.batch))
     weights = task.start(design)
-    own = task.seed if design.seeded_weights and task.weights is None else None
-    simulation = simulate_runs(
-        schedule, weights, runs, progress=progress, waves=waves, initialize=own
-    )
+    if groups:
+        simulation = simulate_groups(schedule, weights, runs, progress=progress)
+    else:
+        own = task.seed if design.seeded_weights and task.weights is None else None
+        simulation = simulate_runs(
+            schedule, weights, runs, progress=progress, waves=waves, initialize=own
+        )
     outputs = simulation.outputs
     whole = len(outputs) == task.samples + task.tests
     accuracy = datasets.accuracy(outputs[task.samples :], data.test_labels) if whole else None

@@ -7,6 +7,7 @@ from gradwire.package.template import template_name
 from hw.axi.core import AxiCore
 from hw.core import Core
 from hw.errors import InputError
+from hw.pipeline import Pipeline
 from hw.verilog import port_list
 from sim.simulator import WAIVERS
 
@@ -21,19 +22,19 @@ def check_frequency(frequency_mhz: float) -> None:
         raise InputError(f"frequency must be 0.001 to 100000 MHz, not {frequency_mhz:g}")
 
 
-def file_list(core: Core | AxiCore) -> str:
+def file_list(core: Core | AxiCore | Pipeline) -> str:
     """What Verilator, Icarus Verilog and most other tools take after -f."""
     return f"{core.module_name}.v\n"
 
 
-def waivers(core: Core | AxiCore) -> str:
+def waivers(core: Core | AxiCore | Pipeline) -> str:
     """What Verilator's lint may find in the core's file, and why; of no other file."""
     file = f'-file "*{core.module_name}.v"'
     scoped = re.sub(r' -file "\*"', "", WAIVERS.read_text(encoding="utf-8"))
     return re.sub(r"^(lint_off -rule \w+)", rf"\1 {file}", scoped, flags=re.MULTILINE)
 
 
-def constraints(core: Core | AxiCore, frequency_mhz: float) -> str:
+def constraints(core: Core | AxiCore | Pipeline, frequency_mhz: float) -> str:
     """Synopsys design constraints, for the core as the top of a design."""
     ports = [port for port in port_list(core) if port["name"] != "clk"]
     inputs, outputs = (

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hw.axi.core import AxiCore
 from hw.core import Core
+from hw.pipeline import Pipeline
 from hw.verilog import port_list
 
 # What AXI calls the clock and the reset, which is active low; the core's are active high.
@@ -11,12 +12,12 @@ _AXI_NAMES = {"clk": "aclk", "rst": "aresetn"}
 _AXI_VALUES = {"clk": "aclk", "rst": "!aresetn"}
 
 
-def template_name(core: Core | AxiCore) -> str:
+def template_name(core: Core | AxiCore | Pipeline) -> str:
     """Name of the template's module, and of its file before the suffix."""
     return f"{core.module_name}_template"
 
 
-def template(core: Core | AxiCore) -> str:
+def template(core: Core | AxiCore | Pipeline) -> str:
     """Verilog of a module with the ports of `core`, which instantiates it."""
     axi = isinstance(core, AxiCore)
     names = _AXI_NAMES if axi else {}
@@ -36,7 +37,7 @@ def instance(module: str, name: str, connections: Mapping[str, str]) -> str:
     return f"  {module} {name} (\n{lines}\n  );\n"
 
 
-def template_ports(core: Core | AxiCore) -> Sequence[str]:
+def template_ports(core: Core | AxiCore | Pipeline) -> Sequence[str]:
     """Names of the template's ports."""
     names = _AXI_NAMES if isinstance(core, AxiCore) else {}
     return [names.get(port["name"], port["name"]) for port in port_list(core)]

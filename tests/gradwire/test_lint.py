@@ -8,6 +8,8 @@ from fpga_flows import yosys
 from hw import tool
 from hw.axi.core import AxiCore
 from hw.core import Core
+from hw.grouping import grouped_design_for
+from hw.pipeline import Pipeline, make_grouped_schedule
 from hw.schedule import design_for, make_schedule
 from hw.sdram.chips import CHIPS, find_chip
 from hw.sdram.controller import SdramController
@@ -39,6 +41,14 @@ AXI_CORES = [
     ((5, 4, 3), 2, {"mapping": ("row", "row"), "input_deltas": True}),
     ((2, 300), None, {"mapping": ("row",)}),
     ((1, *[2] * 40, 1), 1, {}),
+]
+GROUPS = [
+    ("3-3/3-3-1:2,2", "sequential", {}),
+    ("5-7/7-3/3-2:3,2,2", "delayed", {"activation": "relu,tanh,sigmoid-exact"}),
+    ("5-7/7-3-2:3,4", "ping-pong", {"subnormals": "ieee", "broadcast_stages": 2}),
+    ("5-7/7-3/3-2/2-1:3,2,1,1", "fill-drain", {"batch": 6, "sample_format": "bytes"}),
+    ("1-1/1-1:1,1", "delayed", {"table_degree": 1}),
+    ("3-3-1:3", "delayed", {}),
 ]
 SYSTEMS = [
     ((3, 2, 1), 2, {"mapping": ("row", "column")}),
@@ -84,6 +94,12 @@ def test_cores(kind, tmp_path):
 @pytest.mark.parametrize("kind", AXI_CORES, ids=lambda kind: str(kind)[:60])
 def test_cores_with_axi_outside(kind, tmp_path):
     check(AxiCore(schedule(*kind)), tmp_path)
+
+
+@pytest.mark.parametrize("groups, kind, options", GROUPS)
+def test_groups(groups, kind, options, tmp_path):
+    design = grouped_design_for(None, groups, kind, **options)
+    check(Pipeline(make_grouped_schedule(design)), tmp_path)
 
 
 @pytest.mark.parametrize("kind", SYSTEMS, ids=str)
