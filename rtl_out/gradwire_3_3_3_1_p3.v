@@ -553,16 +553,17 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire \$39 ;
   wire [31:0] \$4 ;
   wire \$40 ;
-  wire [3:0] \$41 ;
-  wire \$42 ;
+  wire \$41 ;
+  wire [3:0] \$42 ;
   wire \$43 ;
   wire \$44 ;
-  reg \$45 ;
-  reg [63:0] \$46 ;
-  reg [31:0] \$47 ;
-  reg [63:0] \$48 ;
-  reg \$49 ;
+  wire \$45 ;
+  reg \$46 ;
+  reg [63:0] \$47 ;
+  reg [31:0] \$48 ;
+  reg [63:0] \$49 ;
   wire \$5 ;
+  reg \$50 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -589,7 +590,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   reg broadcast_one_1 = 1'h0;
   output busy;
   wire busy;
-  wire \busy$38 ;
+  wire \busy$35 ;
   wire [2:0] carry_address;
   wire [2:0] \carry_address$85 ;
   wire [31:0] change;
@@ -630,10 +631,10 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire copy;
   wire \copy$101 ;
   wire \copy$102 ;
-  wire \copy$122 ;
+  wire \copy$116 ;
   wire \copy$62 ;
   wire [31:0] data;
-  wire [31:0] \data$104 ;
+  wire [31:0] \data$119 ;
   wire [31:0] \data$87 ;
   wire [31:0] delta;
   wire delta_copy;
@@ -660,13 +661,13 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire [31:0] i;
   input [31:0] i__payload;
   wire [31:0] i__payload;
-  wire [31:0] \i__payload$40 ;
+  wire [31:0] \i__payload$36 ;
   output i__ready;
   wire i__ready;
-  wire \i__ready$41 ;
+  wire \i__ready$37 ;
   input i__valid;
   wire i__valid;
-  wire \i__valid$42 ;
+  wire \i__valid$38 ;
   wire [1:0] index;
   input infer;
   wire infer;
@@ -686,14 +687,14 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   output loaded;
   wire loaded;
   wire \loaded$34 ;
-  wire \loaded$35 ;
+  wire \loaded$41 ;
   wire [31:0] network_input;
   wire [1:0] next_index;
-  wire [1:0] \next_index$113 ;
+  wire [1:0] \next_index$107 ;
   wire [3:0] next_tag;
-  wire [3:0] \next_tag$115 ;
-  wire \next_tag$115.copy ;
-  wire [2:0] \next_tag$115.vector ;
+  wire [3:0] \next_tag$109 ;
+  wire \next_tag$109.copy ;
+  wire [2:0] \next_tag$109.vector ;
   wire \next_tag.copy ;
   wire [2:0] \next_tag.vector ;
   wire [2:0] number;
@@ -708,7 +709,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire [31:0] \rate$29 ;
   wire [2:0] read_address;
   wire read_copy;
-  wire \read_copy$107 ;
+  wire \read_copy$122 ;
   wire read_index;
   wire register_address;
   wire \register_address$129 ;
@@ -717,7 +718,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire \register_write$125 ;
   output released;
   wire released;
-  wire \released$39 ;
+  wire \released$42 ;
   wire [3:0] result;
   wire [31:0] \result$89 ;
   wire \result.copy ;
@@ -745,16 +746,16 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   reg stored_1 = 1'h0;
   reg stored_alone_1 = 1'h0;
   wire [31:0] sum;
-  wire [31:0] \sum$109 ;
+  wire [31:0] \sum$103 ;
   wire sum_copy;
   wire [1:0] sum_layer;
   wire [3:0] sum_tag;
   wire \sum_tag.copy ;
   wire [2:0] \sum_tag.vector ;
   wire sum_valid;
-  wire \sum_valid$110 ;
+  wire \sum_valid$104 ;
   wire take;
-  wire \take$37 ;
+  wire \take$40 ;
   output [31:0] trained;
   reg [31:0] trained = 32'd0;
   wire update;
@@ -762,7 +763,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire [2:0] update_address;
   wire updates;
   wire valid;
-  wire \valid$116 ;
+  wire \valid$110 ;
   wire \valid$98 ;
   wire [31:0] vector;
   wire [31:0] \vector$130 ;
@@ -781,20 +782,21 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   wire write;
   wire write_copy;
   wire write_index;
+  assign \$36  = \$34  & \$35 ;
   assign \$37  = control[1] & control[0];
   assign \$38  = ~ \$37 ;
   assign \$39  = \$36  & \$38 ;
   assign \$40  = weight_address[4:3] == 2'h3;
   always @(posedge clk)
-    was_busy <= \$45 ;
+    was_busy <= \$46 ;
   always @(posedge clk)
-    clocks <= \$46 ;
+    clocks <= \$47 ;
   always @(posedge clk)
-    trained <= \$47 ;
+    trained <= \$48 ;
   always @(posedge clk)
-    stalls <= \$48 ;
+    stalls <= \$49 ;
   always @(posedge clk)
-    done <= \$49 ;
+    done <= \$50 ;
   always @(posedge clk)
     broadcast_one_1 <= broadcast_one;
   always @(posedge clk)
@@ -820,11 +822,11 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \$6  = ~ \$5 ;
   assign sum_valid = result_valid & \$6 ;
   assign \$7  = result_tag[2:0] >= 2'h3;
-  assign \sum_valid$110  = result_valid & \$7 ;
+  assign \sum_valid$104  = result_valid & \$7 ;
   assign \$8  = layer == 2'h2;
   assign \$9  = ~ \$8 ;
   assign \$10  = valid & \$9 ;
-  assign \valid$116  = \$10  | delta_valid;
+  assign \valid$110  = \$10  | delta_valid;
   assign \$11  = layer == 2'h2;
   assign \$12  = ~ \$11 ;
   assign \$13  = valid & \$12 ;
@@ -837,7 +839,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \$18  = layer == 2'h2;
   assign \$19  = ~ \$18 ;
   assign \$20  = valid & \$19 ;
-  assign \copy$122  = \$20  ? \copy$101  : delta_copy;
+  assign \copy$116  = \$20  ? \copy$101  : delta_copy;
   assign \$21  = layer == 2'h2;
   assign prediction_valid = valid & \$21 ;
   assign host = ~ busy;
@@ -858,7 +860,6 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \$33  = control[1] & control[0];
   assign \$34  = ~ broadcast_one;
   assign \$35  = ~ broadcast_input;
-  assign \$36  = \$34  & \$35 ;
   gradwire_3_3_3_1_p3_backpropagation_unit backpropagation (
     .activation(prediction),
     .clk(clk),
@@ -867,10 +868,10 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .delta_copy(delta_copy),
     .delta_layer(delta_layer),
     .delta_valid(delta_valid),
-    .input_delta_valid(\$44 ),
+    .input_delta_valid(\$45 ),
     .label(label),
     .label_address(read_index),
-    .label_copy(\read_copy$107 ),
+    .label_copy(\read_copy$122 ),
     .layer(layer),
     .network_input(32'd0),
     .network_input_copy(1'h0),
@@ -880,7 +881,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .rst(rst),
     .sum(sum),
     .sum_tag(result_tag),
-    .sum_valid(\sum_valid$110 ),
+    .sum_valid(\sum_valid$104 ),
     .valid(valid)
   );
   gradwire_3_3_3_1_p3_bias_bank biases (
@@ -940,7 +941,7 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   input_memory_1_2 labels (
     .clk(clk),
     .data(label),
-    .read_copy(\read_copy$107 ),
+    .read_copy(\read_copy$122 ),
     .read_index(read_index),
     .rst(rst),
     .word(word),
@@ -988,12 +989,12 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .clk(clk),
     .control(control),
     .copy(read_copy),
-    .derive(\$43 ),
+    .derive(\$44 ),
     .floor(floor),
     .halve_every(halve_every),
     .infer(infer),
-    .instruction(\$41 ),
-    .issue(\$42 ),
+    .instruction(\$42 ),
+    .issue(\$43 ),
     .loaded(loaded),
     .rate(rate),
     .result(begins_tag),
@@ -1004,11 +1005,12 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .stop(stop),
     .take(take),
     .updates(updates),
-    .waiting(waiting)
+    .waiting(waiting),
+    .wanted(\$41 )
   );
   gradwire_3_3_3_1_p3_vector_store vectors (
     .clk(clk),
-    .copy(\copy$122 ),
+    .copy(\copy$116 ),
     .data(data),
     .lane(register_lane),
     .number(number),
@@ -1017,57 +1019,57 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
     .register_address(register_address),
     .register_write(register_write),
     .rst(rst),
-    .valid(\valid$116 ),
+    .valid(\valid$110 ),
     .vector(vector)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$45  = busy;
+    \$46  = busy;
     if (rst) begin
-      \$45  = 1'h0;
+      \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$46  = \$23 [63:0];
+    \$47  = \$23 [63:0];
     if (\$29 ) begin
-      \$46  = 64'h0000000000000000;
+      \$47  = 64'h0000000000000000;
     end
     if (rst) begin
-      \$46  = 64'h0000000000000000;
+      \$47  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$47  = \$24 [31:0];
+    \$48  = \$24 [31:0];
     if (\$29 ) begin
-      \$47  = 32'd0;
+      \$48  = 32'd0;
     end
     if (rst) begin
-      \$47  = 32'd0;
+      \$48  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$48  = \$25 [63:0];
+    \$49  = \$25 [63:0];
     if (\$29 ) begin
-      \$48  = 64'h0000000000000000;
+      \$49  = 64'h0000000000000000;
     end
     if (rst) begin
-      \$48  = 64'h0000000000000000;
+      \$49  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$49  = done;
+    \$50  = done;
     if (\$27 ) begin
-      \$49  = 1'h1;
+      \$50  = 1'h1;
     end
     if (\$29 ) begin
-      \$49  = 1'h0;
+      \$50  = 1'h0;
     end
     if (rst) begin
-      \$49  = 1'h0;
+      \$50  = 1'h0;
     end
   end
   assign \samples$26  = samples;
@@ -1079,13 +1081,13 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \age$32  = age;
   assign \start$33  = start;
   assign \loaded$34  = loaded;
-  assign \loaded$35  = loaded;
-  assign \take$37  = take;
-  assign \busy$38  = busy;
-  assign \released$39  = released;
-  assign \i__payload$40  = i__payload;
-  assign \i__ready$41  = i__ready;
-  assign \i__valid$42  = i__valid;
+  assign \busy$35  = busy;
+  assign \i__payload$36  = i__payload;
+  assign \i__ready$37  = i__ready;
+  assign \i__valid$38  = i__valid;
+  assign \take$40  = take;
+  assign \loaded$41  = loaded;
+  assign \released$42  = released;
   assign label_write = write;
   assign copy = write_copy;
   assign write_index = index[0];
@@ -1113,13 +1115,13 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \valid$98  = valid;
   assign \layer$100  = layer;
   assign \copy$102  = \copy$101 ;
-  assign \data$104  = label;
-  assign label_address = read_index;
-  assign label_copy = \read_copy$107 ;
-  assign \sum$109  = sum;
+  assign \sum$103  = sum;
   assign sum_tag = result_tag;
-  assign \next_index$113  = next_index;
-  assign \next_tag$115  = next_tag;
+  assign \next_index$107  = next_index;
+  assign \next_tag$109  = next_tag;
+  assign \data$119  = label;
+  assign label_address = read_index;
+  assign label_copy = \read_copy$122 ;
   assign \register_write$125  = register_write;
   assign \lane$127  = register_lane;
   assign \register_address$129  = register_address;
@@ -1168,8 +1170,8 @@ module gradwire_3_3_3_1_p3(samples, infer, stop, rate, halve_every, floor, age, 
   assign \sum_tag.copy  = result_tag[3];
   assign \next_tag.vector  = next_tag[2:0];
   assign \next_tag.copy  = next_tag[3];
-  assign \next_tag$115.vector  = next_tag[2:0];
-  assign \next_tag$115.copy  = next_tag[3];
+  assign \next_tag$109.vector  = next_tag[2:0];
+  assign \next_tag$109.copy  = next_tag[3];
 endmodule
 
 module \gradwire_3_3_3_1_p3.input_walker (rst, step, lane, offset, clk);
@@ -3595,8 +3597,8 @@ module gradwire_3_3_3_1_p3_pe(write, write_address, host, host_data, broadcast, 
   assign drain_1 = drain_o;
 endmodule
 
-module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, floor, age, loaded, clk, rst, take, waiting, busy, instruction, issue, begins, updates, result, broadcast_one, broadcast_input, broadcast_address
-, copy, derive, step, control, bias_update, start);
+module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, floor, age, loaded, clk, rst, take, wanted, waiting, busy, instruction, issue, begins, updates, result, broadcast_one, broadcast_input
+, broadcast_address, copy, derive, step, control, bias_update, start);
   reg \$auto$verilog_backend.cc:2355:dump_module$13 ; initial \$auto$verilog_backend.cc:2355:dump_module$13 <= 0;
   wire \$1 ;
   wire \$10 ;
@@ -3613,8 +3615,8 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   wire \$11 ;
   reg \$110 ;
   reg \$111 ;
-  reg [31:0] \$112 ;
-  reg \$113 ;
+  reg \$112 ;
+  reg [31:0] \$113 ;
   reg \$114 ;
   reg \$115 ;
   reg \$116 ;
@@ -3727,10 +3729,10 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   wire [4:0] \$97 ;
   wire [1:0] \$98 ;
   wire \$99 ;
-  wire \$signal ;
-  reg \$signal$31  = 1'h0;
+  reg \$signal  = 1'h0;
+  wire \$signal$32 ;
+  wire \$signal$33 ;
   reg \$signal$34  = 1'h0;
-  wire \$signal$35 ;
   wire \$signal$65 ;
   reg \$signal$66  = 1'h0;
   input [31:0] age;
@@ -3877,6 +3879,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   reg waited = 1'h0;
   output waiting;
   wire waiting;
+  output wanted;
   wire wanted;
   reg wraps;
   reg [40:0] rom [10:0];
@@ -3898,38 +3901,35 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
     _0_ <= rom[following];
   end
   assign read__data = _0_;
-  assign \$signal  = wanted ? \$1  : \$2 ;
-  assign \$3  = | remaining;
-  assign \$5  = ~ \$4 ;
-  assign wanted = \$3  & \$5 ;
+  assign \$1  = | remaining;
+  assign \$3  = ~ \$2 ;
+  assign wanted = \$1  & \$3 ;
+  assign \$signal$33  = wanted ? \$4  : \$5 ;
   assign \$6  = ! pause;
   assign \$7  = busy & \$6 ;
   assign \$8  = \$7  & first;
   assign \$9  = \$8  & wanted;
-  assign \$10  = ~ \$signal ;
+  assign \$10  = ~ \$signal$33 ;
   assign \$11  = \$9  & \$10 ;
-  assign take = \$11  & loaded;
-  assign \$12  = ! pause;
-  assign \$13  = busy & \$12 ;
-  assign \$14  = \$13  & first;
-  assign \$15  = \$14  & \$signal ;
-  assign \begin  = take | \$15 ;
-  assign \$16  = ! pause;
-  assign \$17  = busy & \$16 ;
-  assign \$18  = ~ first;
-  assign \$19  = \$17  & \$18 ;
-  assign passes = \$19  | \begin ;
-  assign \$20  = ! pause;
-  assign \$21  = busy & \$20 ;
-  assign \$22  = \$21  & first;
-  assign \$23  = \$22  & wanted;
-  assign \$24  = ~ \$signal ;
-  assign \$25  = \$23  & \$24 ;
-  assign \$26  = ~ loaded;
+  assign \$12  = \$11  & loaded;
+  assign \$14  = ! pause;
+  assign \$15  = busy & \$14 ;
+  assign \$16  = \$15  & first;
+  assign \$17  = \$16  & \$signal$33 ;
+  assign \begin  = take | \$18 ;
+  assign \$19  = ! pause;
+  assign \$20  = busy & \$19 ;
+  assign \$21  = ~ first;
+  assign \$22  = \$20  & \$21 ;
+  assign passes = \$22  | \begin ;
+  assign \$23  = ! pause;
+  assign \$24  = busy & \$23 ;
+  assign \$25  = \$24  & first;
+  assign \$26  = wanted | \$signal$33 ;
   assign \$27  = \$25  & \$26 ;
-  assign \$28  = ~ take;
-  assign \$29  = waited & \$28 ;
-  assign waiting = \$27  | \$29 ;
+  assign \$28  = \$27  | waited;
+  assign \$29  = ~ \begin ;
+  assign waiting = \$28  & \$29 ;
   assign \$30  = ~ busy;
   assign \start$41  = start & \$30 ;
   assign \$31  = exists_0 | take;
@@ -3966,7 +3966,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   assign bias_update = \$56  & slot_2[16];
   assign \$57  = | pause;
   assign \$58  = pause - 1'h1;
-  assign \$61  = \$signal$31  - \$60 ;
+  assign \$61  = \$signal$34  - \$60 ;
   assign \$62  = take ? 2'h0 : \$61 ;
   assign \$64  = hold - \$63 ;
   assign \$66  = ~ inferring;
@@ -3980,7 +3980,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   assign \$74  = \$73  & first;
   assign \$75  = ~ wanted;
   assign \$76  = \$74  & \$75 ;
-  assign \$77  = ~ \$signal ;
+  assign \$77  = ~ \$signal$33 ;
   assign \$78  = \$76  & \$77 ;
   assign \$79  = stop & busy;
   assign \$80  = ~ busy;
@@ -4011,19 +4011,19 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   always @(posedge clk)
     first <= \$109 ;
   always @(posedge clk)
-    \$signal$31  <= \$110 ;
+    \$signal$34  <= \$110 ;
   always @(posedge clk)
     hold <= \$111 ;
   always @(posedge clk)
-    remaining <= \$112 ;
+    waited <= \$112 ;
   always @(posedge clk)
-    waited <= \$113 ;
+    remaining <= \$113 ;
   always @(posedge clk)
     \$signal$66  <= \$114 ;
   always @(posedge clk)
     busy <= \$115 ;
   always @(posedge clk)
-    \$signal$34  <= \$116 ;
+    \$signal  <= \$116 ;
   always @(posedge clk)
     inferring <= \$117 ;
   always @(posedge clk)
@@ -4177,7 +4177,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$110  = \$signal$31 ;
+    \$110  = \$signal$34 ;
     if (\begin ) begin
       \$110  = \$62 [0];
     end
@@ -4203,30 +4203,32 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$112  = remaining;
-    if (take) begin
-      \$112  = \$70 [31:0];
+    \$112  = waited;
+    if (\begin ) begin
+      \$112  = 1'h0;
     end
-    if (\$81 ) begin
-      \$112  = samples;
+    if (take) begin
+    end else if (\$69 ) begin
+      \$112  = 1'h1;
+    end
+    if (\$78 ) begin
+      \$112  = 1'h0;
     end
     if (rst) begin
-      \$112  = 32'd0;
+      \$112  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$113  = waited;
+    \$113  = remaining;
     if (take) begin
-      \$113  = 1'h0;
-    end else if (\$69 ) begin
-      \$113  = 1'h1;
+      \$113  = \$70 [31:0];
     end
-    if (\$78 ) begin
-      \$113  = 1'h0;
+    if (\$81 ) begin
+      \$113  = samples;
     end
     if (rst) begin
-      \$113  = 1'h0;
+      \$113  = 32'd0;
     end
   end
   always @* begin
@@ -4259,7 +4261,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$116  = \$signal$34 ;
+    \$116  = \$signal ;
     if (\$79 ) begin
       \$116  = 1'h1;
     end
@@ -4441,7 +4443,7 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
     end
   end
   assign read__addr = following;
-  assign \$signal$35  = 1'h1;
+  assign \$signal$32  = 1'h1;
   assign \rate$42  = rate;
   assign \halve_every$43  = halve_every;
   assign \floor$44  = floor;
@@ -4522,18 +4524,21 @@ module gradwire_3_3_3_1_p3_sequencer(samples, infer, stop, rate, halve_every, fl
   assign now[0] = issue;
   assign result[3] = copy;
   assign result[2:0] = read__data[5:3];
-  assign \$4  = \$signal$34 ;
+  assign \$2  = \$signal ;
+  assign \$13  = \$12 ;
+  assign take = \$12 ;
+  assign \$18  = \$17 ;
   assign \$59  = 1'h0;
-  assign \$65  = take;
+  assign \$65  = \$12 ;
   assign \$83  = 1'h0;
   assign \$84  = 1'h0;
   assign \$102  = 1'h0;
   assign \$103  = 1'h0;
   assign \$104  = 1'h0;
   assign \$105  = 1'h0;
-  assign \$1  = hold;
-  assign \$2  = \$signal$31 ;
-  assign \$60  = \$signal$31 ;
+  assign \$4  = hold;
+  assign \$5  = \$signal$34 ;
+  assign \$60  = \$signal$34 ;
   assign \$63  = hold;
 endmodule
 
