@@ -18,7 +18,7 @@ from sim.bench.run import Simulation, simulate
 from sim.golden import LearningRate, initial_weights
 from sim.grouped import GroupedGolden
 from sim.grouped_cycles import GroupedCycleModel
-from tests.sim.bench.test_run import random_run
+from tests.sim.bench.test_run import interrupting, random_run
 
 IN_MAIN_TIER = 10
 
@@ -170,3 +170,24 @@ def test_one_wrong_weight_is_found(monkeypatch):
     assert found.mismatches > 0
     assert (found.first.sample, found.first.layer) == (2, 2)
     assert found.first.index.startswith("group 1")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "batch"), [("delayed", None), ("ping-pong", None), ("fill-drain", 3)]
+)
+def test_ctrl_c_ends_the_run_after_its_batch(schedule, batch):
+    design = grouped_design_for(None, "5-4/4-3-3/3-2:3,4,2", schedule, batch=batch)
+    run = group_run(design, 4001, 1)
+    found = simulate_groups(
+        make_grouped_schedule(design),
+        initial_weights(design.layers, 1),
+        [run, run],
+        progress=interrupting(1),
+        optimize=0,
+    )
+    first, second = found.samples
+    assert found.interrupted
+    assert 0 < first < 4001
+    assert (first % design.batch, second) == (0, 0)
+    assert (found.mismatches, len(found.outputs)) == (0, first), found.first
+    assert found.run_clocks == found.predicted_run_clocks
