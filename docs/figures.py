@@ -16,6 +16,7 @@ from docs import sdram
 from docs.operations import operations
 from docs.shapes import chart
 from docs.shapes import rows as shape_rows
+from gradwire import grouped
 from gradwire.gantt import draw
 from gradwire.training import Task, train
 from hw.activation import DERIVATIVES, EXACT_ENTRIES, interpolation, make_function, table
@@ -24,12 +25,16 @@ from hw.design import ACTIVATIONS, reduction_blocks
 from hw.fp.adder import Adder
 from hw.fp.format import BFLOAT16, BINARY16, BINARY32, E4M3, E5M2
 from hw.fp.multiplier import Multiplier
+from hw.grouping import grouped_design_for
+from hw.pipeline import GroupedSchedule, make_grouped_schedule
+from hw.pipelining import KINDS
 from hw.program import LOAD_LATENCY
 from hw.schedule import Schedule, design_for, make_schedule
 from sim.activations import interpolate, look_up
 
 HERE = Path(__file__).parent
 BIG = (784, 100, 100, 10)
+GROUPS = "48-32/32-32/32-10:16,16,5"
 SIGMOIDS = {
     "`sigmoid`, 2,048 entries": {},
     "`sigmoid`, degree 1, 2,048 entries": {"table_degree": 1},
@@ -40,6 +45,12 @@ SIGMOIDS = {
 def schedule(layers: tuple[int, ...] = (3, 3, 3, 1), pes: int | None = None, **more) -> Schedule:
     """Of the fastest mapping."""
     return make_schedule(design_for(layers, pes, **more))
+
+
+def groups(kind: str) -> GroupedSchedule:
+    """A machine of three groups that take about as long, by each schedule of groups."""
+    batch = 4 if kind == "fill-drain" else None
+    return make_grouped_schedule(grouped_design_for(None, GROUPS, kind, batch=batch))
 
 
 def rows(head: str, lines: Iterable[Iterable[object]]) -> str:
@@ -121,6 +132,7 @@ def figures(*, measured: bool) -> dict[str, str]:
         "operations.svg": operations(schedule()),
         "tree-3.svg": tree(3),
         "tree-12.svg": tree(12),
+        **{f"schedule-{kind}.svg": draw(groups(kind)) for kind in KINDS},
     }
     return found | ({"shapes.svg": chart()} if measured else {})
 
@@ -188,6 +200,20 @@ def clocks() -> str:
             for s in made
         ],
     )
+
+
+def group_clocks() -> str:
+    """A machine of groups by each schedule, in slots and in clocks."""
+    lines = []
+    for kind in KINDS:
+        found = grouped.clocks(groups(kind))
+        run, each = found["run"], f"{found['clocks_per_sample']:,.1f}".removesuffix(".0")
+        formula = "" if run["dapp_slots"] is None else f"{run['dapp_slots']:,.0f}"
+        said = f"`{kind}`" + (", batch 4" if kind == "fill-drain" else "")
+        busy = f"{found['multiply_add_busy']:.0%}"
+        lines.append((said, f"{run['slots']:,}", formula, f"{run['clocks']:,}", each, busy))
+    head = "schedule|slots|DAPP's formula|clocks|clocks per sample|multiply-adds retire in"
+    return rows(head, lines)
 
 
 def batches() -> str:
@@ -387,6 +413,7 @@ def registers() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "components": components,
     "clocks": clocks,
+    "group clocks": group_clocks,
     "batches": batches,
     "formats": formats,
     "stages": stages,

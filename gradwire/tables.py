@@ -116,7 +116,7 @@ def group_clocks(found: dict[str, Any]) -> list[object]:
     """What `gradwire clocks` found of a machine of groups, from its JSON."""
     table = grid(
         f"{found['topology']}, {found['schedule']}, processing elements: {found['pes']}",
-        ("group", "layers", "PEs", "lanes", "mapping", "clocks per iteration", "busy"),
+        ("group", "layers", "PEs", "lanes", "mapping", "clocks", "busy"),
         [
             (
                 number,
