@@ -26,6 +26,7 @@ from fpga_flows.fanout import BUFFER, MOST
 from hw.errors import InputError, ToolError
 from hw.operation import Operation
 from hw.schedule import Schedule
+from sim.bench import observer
 from sim.bench import run as bench
 from sim.bench.run import Counting, Run
 from sim.golden import Weights
@@ -197,7 +198,7 @@ def measure(
                         schedule.clocks_per_iteration * (len(run.inputs) - 1))  # fmt: skip
     text = gatesim.verilog(
         netlist,
-        observed=bench.observed(schedule),
+        observed=observer.observed(schedule),
         rtl=(machine.work / "core.v").read_text(encoding="utf-8"),
         mapped_pes=chosen,
         phases=len(schedule.operations) + 1,

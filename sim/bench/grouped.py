@@ -16,12 +16,11 @@ from hw.schedule import Schedule
 from hw.verilog import port_list, to_verilog
 from sim import simulator
 from sim.bench.log import Checker, Expected, Mismatch, Run, addresses, flatten, names, run_log
+from sim.bench.observer import bench_source, observer
 from sim.bench.run import (
     Progress,
     Simulation,
-    bench_source,
     drive,
-    observer,
     ran,
     run_words,
     write_marks,
