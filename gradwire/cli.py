@@ -550,9 +550,9 @@ def clocks(
         return
     if topology is None:
         raise InputError("clocks needs a topology, such as 3-3-3-1, or --neuron-table")
-    _check_output(chart)
     with Reporter(quiet=as_json) as reporter:
         schedule = _machine(reporter, topology, chosen)
+        _check_output(chart)
         if isinstance(schedule, GroupedSchedule):
             _refuse("--sdram", sdram, "for one array, not for groups")
             found = grouped.clocks(schedule, grouped.SAMPLES if samples is None else samples)
@@ -566,6 +566,7 @@ def clocks(
             parts = [*parts, *tables.supply(schedule, supply)]
     if chart:
         write_files(chart.parent, {chart.name: gantt.draw(schedule).encode()})
+        found["gantt"] = str(chart)
         parts.append(f"Gantt chart: {chart}")
     _show(as_json, found, parts)
 

@@ -62,7 +62,8 @@ def test_every_pass_of_every_sample_of_groups(kind):
 
 
 @pytest.mark.parametrize("words", [(), ("--groups", "3-2/2-1:2,1", "--schedule", "delayed")])
-def test_on_the_command_line(run, folder, words):
+def test_on_the_command_line(run, run_json, folder, words):
     result = run("clocks", "3-2-1", *words, "--gantt", "new/f.svg")
     assert result.exit_code == 0 and "Gantt chart: new/f.svg" in result.stdout
     ElementTree.parse(folder / "new/f.svg")
+    assert run_json("clocks", "3-2-1", *words, "--gantt", "f.svg")["gantt"] == "f.svg"
