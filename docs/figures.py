@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from docs import sdram
+from docs import learning, sdram
 from docs.operations import operations
 from docs.shapes import chart
 from docs.shapes import rows as shape_rows
@@ -130,6 +130,7 @@ def figures(*, measured: bool) -> dict[str, str]:
     found = {
         "iteration-784-100-100-10.svg": draw(schedule(BIG, 100)),
         "operations.svg": operations(schedule()),
+        "learning.svg": learning.chart(),
         "tree-3.svg": tree(3),
         "tree-12.svg": tree(12),
         **{f"schedule-{kind}.svg": draw(groups(kind)) for kind in KINDS},
@@ -344,6 +345,12 @@ def sdram_clocks() -> str:
     return rows(*sdram.clocks())
 
 
+def late_weights() -> str:
+    """Accuracy by schedule of groups, from the runs that docs.learning has made."""
+    head = "network|trained by|accuracy by seed, %|mean, %|mean difference to exact|furthest"
+    return rows(head, learning.rows())
+
+
 # Tables that take minutes.
 
 
@@ -424,6 +431,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sdram chips": sdram_chips,
     "sdram clocks": sdram_clocks,
     "registers": registers,
+    "late weights": late_weights,
 }
 MEASURED: dict[str, Callable[[], str]] = {
     "shapes": shapes,
