@@ -228,7 +228,7 @@ def _said(kind: tuple) -> str:
 
 def chart() -> str:
     """SVG: accuracy over samples, means of the seeds; a panel for each network."""
-    width, height = len(NETWORKS) * _PANEL + 30, _TOP + _HIGH + 64
+    width, height = len(NETWORKS) * _PANEL + 60, _TOP + _HIGH + 64
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12">',
