@@ -102,7 +102,7 @@ def _designed(
 ) -> GroupedDesign:
     """A design for each group, with the mapping that takes the fewest clocks."""
     batch = check_parameters(schedule, len(parts), given)
-    names = _for_each(given.get("activation", "sigmoid"), len(layers) - 1, "an activation")
+    names = _activations(given.get("activation", "sigmoid"), len(layers) - 1)
     mapping = given.get("mapping")
     if mapping is not None and len(mapping) != len(layers) - 1:
         raise InputError(
@@ -126,13 +126,7 @@ def _in_lanes(part: tuple[int, ...], pes: int, given: dict[str, object]) -> Desi
     """The design of a group; of one layer that is the first of several, in the best lanes."""
     place = given["stage"]
     choices = _lanes(part[-1], pes) if len(part) == 2 and not (place.below or place.last) else [1]
-    found = []
-    for lanes in [given["lanes"]] if given.get("lanes") and len(choices) > 1 else choices:
-        try:
-            found.append(design_for(part, pes, **(given | {"lanes": lanes})))
-        except InputError:
-            if lanes == choices[0]:
-                raise
+    found = [design_for(part, pes, **given, lanes=lanes) for lanes in choices]
     clocks = [make_schedule(design).clocks_per_sample for design in found]
     pairs = zip(found, clocks, strict=True)
     return next(each for each, taken in pairs if taken <= _WORTH_A_LANE * min(clocks))
@@ -143,11 +137,12 @@ def _lanes(outputs: int, pes: int) -> list[int]:
     return [count for count in range(1, outputs + 1) if outputs % count == 0 == pes % count]
 
 
-def _for_each(text: str, count: int, what: str) -> list[str]:
+def _activations(text: str, count: int) -> list[str]:
+    """Of each layer of weights."""
     names = text.split(",")
     if len(names) not in (1, count):
         raise InputError(
-            f"{what} is needed for each of {count} layers of weights, or one for all, "
+            f"an activation is needed for each of {count} layers of weights, or one for all, "
             f"not {len(names)}"
         )
     return names * count if len(names) == 1 else names

@@ -20,6 +20,7 @@ from sim.bench.observer import bench_source, observer
 from sim.bench.run import (
     Progress,
     Simulation,
+    all_logged,
     drive,
     ran,
     run_words,
@@ -29,8 +30,6 @@ from sim.bench.run import (
 from sim.golden import Sample, Weights
 from sim.grouped import GroupedGolden, split_weights
 from sim.grouped_cycles import GroupedCycleModel
-
-_MOST_LOGGED = 50_000_000
 
 
 def simulate_groups(
@@ -58,7 +57,7 @@ def simulate_groups(
         progress("building the simulator", 1, 1)
         _write_stimulus(schedule, weights, runs, folder)
         total = sum(len(run.inputs) for run in runs)
-        every_weight = total * len(flatten(weights)) <= _MOST_LOGGED
+        every_weight = all_logged(total, weights)
         began = time.monotonic()
         stopped = _drive(schedule, build, runs, folder, every_weight, progress, seed, gap)
         seconds = time.monotonic() - began

@@ -176,7 +176,7 @@ def simulate(
         progress("building the simulator", 1, 1)
         _write_stimulus(schedule, weights if initialize is None else None, runs, timing, folder)
         total = sum(len(run.inputs) for run in runs)
-        every_weight = not netlist and total * len(flatten(weights)) <= _MOST_LOGGED
+        every_weight = not netlist and all_logged(total, weights)
         began = time.monotonic()
         stopped = _run(
             schedule,
@@ -200,6 +200,11 @@ def simulate(
         checker.check(golden.weights, gaps=gap > 0)
         progress("comparing", 1, 1)
         return _result(checker, golden, runs, seconds, every_weight)
+
+
+def all_logged(samples: int, weights: Weights) -> bool:
+    """Whether the bench writes down each weight after each of so many samples."""
+    return samples * len(flatten(weights)) <= _MOST_LOGGED
 
 
 def ran(runs: Sequence[Run], folder: Path) -> list[Run]:
